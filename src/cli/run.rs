@@ -1,0 +1,38 @@
+//! `rouse run`: the helper.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::EX_CONFIG;
+use crate::helper::{self, End};
+use crate::{journal, systemd};
+
+/// Takes the sockets, then starts the runtime: listenfd edits the environment, which only a single thread may.
+pub fn run(config: Option<&Path>) -> ExitCode {
+    journal::open();
+    let sockets = match systemd::take_sockets() {
+        Ok(sockets) => sockets,
+        Err(unusable) => {
+            tracing::error!(target: "rouse", "{unusable}");
+            return EX_CONFIG.into();
+        }
+    };
+    // One thread, so that state needs no locks; what it moves, it moves in the kernel.
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(target: "rouse", "cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(helper::run(sockets, config)) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Refused) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!(target: "rouse", "cannot go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

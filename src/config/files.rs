@@ -1,0 +1,79 @@
+//! Which files make up the configuration, and their text.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::{Concerns, Error, Wrong};
+use super::source::{Place, Source};
+
+/// A larger file is none that somebody wrote; reading, say, a disk image would take all memory.
+const LARGEST: u64 = 1 << 20;
+
+/// `rouse.toml` in `base` and `rouse.d/*.toml` in name order, as far as they exist.
+pub(super) fn find(base: &Path, errors: &mut Vec<Error>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let main = base.join("rouse.toml");
+    // Whatever else is wrong with it, reading will tell; a dangling link is there, and is meant to be read.
+    if !fs::symlink_metadata(&main).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        files.push(main);
+    }
+    let directory = base.join("rouse.d");
+    match list(&directory) {
+        Ok(found) => files.extend(found),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => errors.push(unreadable(&directory, &error)),
+    }
+    files
+}
+
+/// Reads one file; an error in that concerns every sidecar, because any could be in it.
+pub(super) fn read(path: &Path, errors: &mut Vec<Error>) -> Option<Source> {
+    let mut bytes = Vec::new();
+    let result = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    if let Err(error) = result {
+        errors.push(unreadable(path, &error));
+        return None;
+    }
+    if bytes.len() as u64 > LARGEST {
+        let wrong = Wrong::new("larger than 1 MiB", "a TOML file of settings");
+        errors.push(Place::start_of(path).error("", wrong, Concerns::All));
+        return None;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Source::new(path.to_owned(), text)),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            // Up to the first bad byte the lossy text is the file itself, so the offset fits it.
+            let source = Source::new(path.to_owned(), String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let wrong = Wrong::new("not UTF-8 from here on", "save the file as UTF-8");
+            errors.push(source.place(valid).error("", wrong, Concerns::All));
+            None
+        }
+    }
+}
+
+/// What the shell's `*.toml` would find in `directory`.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let bytes = name.as_encoded_bytes();
+        if bytes.ends_with(b".toml") && !bytes.starts_with(b".") {
+            found.push(directory.join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    let cure = match error.kind() {
+        ErrorKind::NotFound => "name a file that exists",
+        ErrorKind::PermissionDenied => "let the user that runs rouse read it",
+        ErrorKind::IsADirectory => "name a file, not a directory",
+        ErrorKind::NotADirectory => "make it a directory of *.toml files",
+        _ => "a TOML file that can be read",
+    };
+    Place::start_of(path).error("", Wrong::new(format!("cannot be read: {error}"), cure), Concerns::All)
+}

@@ -1,0 +1,74 @@
+//! The keys of a sidecar: what may stand in `[defaults]` and in `[sidecar.NAME]`.
+
+use toml::de::DeValue;
+
+use super::error::Wrong;
+use super::port::port;
+use super::sidecar::{Idle, Template, WhenLate};
+use super::suggest::closest;
+use super::value;
+
+/// Every key that [`set`] takes.
+pub(super) const KEYS: &[&str] = &[
+    "engine",
+    "container",
+    "port",
+    "network",
+    "address",
+    "ready",
+    "wake_timeout",
+    "when_late",
+    "idle_timeout",
+    "idle",
+    "reply_timeout",
+    "stop_timeout",
+    "max_connections",
+    "max_waiting",
+];
+
+/// Keys that will have a meaning: silently ignoring one would run a sidecar as nobody asked for.
+const LATER: &[&str] = &["pause_after", "busy_cpu", "requires", "exclusive", "wake_on", "proxy_protocol"];
+
+/// Sets one key of [`KEYS`]; any other is left alone.
+pub(super) fn set(settings: &mut Template, key: &str, value: &DeValue) -> Result<(), Vec<Wrong>> {
+    match key {
+        "engine" => settings.engine = Some(value::engine(value)?),
+        "container" => settings.container = Some(value::container(value)?),
+        "port" => settings.port = port(value)?,
+        "network" => settings.network = Some(value::network(value)?),
+        "address" => settings.address = Some(value::address(value)?),
+        "ready" => settings.ready = value::ready(value)?,
+        "wake_timeout" => settings.wake_timeout = value::duration(value)?,
+        "when_late" => {
+            let choices = [("proceed", WhenLate::Proceed), ("refuse", WhenLate::Refuse)];
+            settings.when_late = value::choice(value, &choices)?;
+        }
+        "idle_timeout" => settings.idle_timeout = value::duration_or_never(value)?,
+        "idle" => {
+            let choices = [("traffic", Idle::Traffic), ("connections", Idle::Connections)];
+            settings.idle = value::choice(value, &choices)?;
+        }
+        "reply_timeout" => settings.reply_timeout = value::duration(value)?,
+        "stop_timeout" => settings.stop_timeout = value::duration_or_zero(value)?,
+        "max_connections" => settings.max_connections = value::count(value)?,
+        "max_waiting" => settings.max_waiting = value::count(value)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Why `key` is none of `known`, if it is none.
+pub(super) fn unknown(key: &str, known: &[&str]) -> Option<Wrong> {
+    if known.contains(&key) {
+        return None;
+    }
+    if LATER.contains(&key) {
+        return Some(Wrong::new("not supported yet", "remove it"));
+    }
+    let cure = match closest(key, known) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None if KEYS.contains(&key) => "it belongs in [defaults] or [sidecar.NAME]".to_owned(),
+        None => format!("known here: {}", known.join(", ")),
+    };
+    Some(Wrong::new("unknown key", cure))
+}

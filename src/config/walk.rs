@@ -1,0 +1,208 @@
+//! The tables of all files, key by key, so that every error is found and knows its place.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::clash;
+use super::document::{Document, skip_lines_without_value};
+use super::error::{Concerns, Error, Wrong, quoted, written};
+use super::keys::{KEYS, set, unknown};
+use super::sidecar::Template;
+use super::source::{Place, Source};
+use super::suggest::closest;
+use super::value::kind;
+use crate::name::Name;
+
+const SECTIONS: &[&str] = &["helper", "defaults", "sidecar"];
+
+/// What all files together say.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    pub errors: Vec<Error>,
+    /// What holds for every sidecar.
+    pub template: Template,
+    pub tables: BTreeMap<Name, Table>,
+}
+
+/// One sidecar's table, on top of the template.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub settings: Template,
+    /// Every place where it is defined; more than one is an error.
+    pub places: Vec<Place>,
+    /// Where its container is named, or could be.
+    pub container: Place,
+    /// Whether its engine and container are as written; an error in either leaves open which they are.
+    pub certain: bool,
+}
+
+/// One table on its way into the settings.
+struct Section<'a> {
+    document: &'a Document<'a>,
+    table: &'a DeTable<'a>,
+    /// The table's own key, before each of its keys in an error.
+    key: String,
+    concerns: Concerns,
+}
+
+/// Walks all files: first what is shared, because each sidecar's table builds on it.
+pub(super) fn walk(sources: &mut [Source]) -> Walk {
+    let mut walk = Walk::default();
+    for source in &mut *sources {
+        skip_lines_without_value(source, &mut walk.errors);
+    }
+    let documents: Vec<_> = sources.iter().map(|source| Document::parse(source, &mut walk.errors)).collect();
+    for document in &documents {
+        walk.refuse_unknown_sections(document);
+    }
+    walk.share(&documents, "helper", &["engine"]);
+    walk.share(&documents, "defaults", KEYS);
+    for document in &documents {
+        walk.read_sidecars(document);
+    }
+    walk.errors.extend(clash::sidecars(&walk.tables));
+    walk.errors.extend(clash::containers(&walk.tables));
+    walk
+}
+
+impl Walk {
+    fn refuse_unknown_sections(&mut self, document: &Document) {
+        for (key, value) in &document.tables {
+            let name = key.get_ref().as_ref();
+            if SECTIONS.contains(&name) {
+                continue;
+            }
+            let cure = match closest(name, SECTIONS) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None if KEYS.contains(&name) => "it belongs in [defaults] or [sidecar.NAME]".to_owned(),
+                None if value.get_ref().is_table() => {
+                    format!("a sidecar's table is called [sidecar.{}]", written(name))
+                }
+                None => "known here: [helper], [defaults] and [sidecar.NAME]".to_owned(),
+            };
+            let wrong = Wrong::new("unknown at the top of the file", cure);
+            self.errors.extend(document.error(&key.span(), &written(name), wrong, Concerns::All));
+        }
+    }
+
+    /// Reads the table `name` of every file into the template.
+    fn share(&mut self, documents: &[Document], name: &str, known: &[&str]) {
+        let mut places: BTreeMap<String, Vec<Place>> = BTreeMap::new();
+        for document in documents {
+            let Some(section) =
+                Section::open(document, &document.tables, name, name, Concerns::All, &mut self.errors)
+            else {
+                continue;
+            };
+            self.errors.extend(section.read(known, &mut self.template));
+            for key in section.table.keys() {
+                places.entry(section.path(key.get_ref())).or_default().push(document.place(&key.span()));
+            }
+        }
+        for (key, places) in &places {
+            self.errors.extend(clash::twice(key, places, &Concerns::All));
+        }
+    }
+
+    fn read_sidecars(&mut self, document: &Document) {
+        let Some(sidecars) =
+            Section::open(document, &document.tables, "sidecar", "sidecar", Concerns::All, &mut self.errors)
+        else {
+            return;
+        };
+        for (key, _) in sidecars.table {
+            let text = key.get_ref().as_ref();
+            let path = sidecars.path(text);
+            match Name::new(text) {
+                Ok(name) => self.read_sidecar(&sidecars, name, path),
+                // Whose table it was meant to be is anybody's guess, so it concerns all.
+                Err(message) => {
+                    let (what, cure) = message.rsplit_once(": ").unwrap_or((&message, "another name"));
+                    let wrong = Wrong::new(what.replace(&format!("{text:?}"), &quoted(text)), cure);
+                    self.errors.extend(document.error(&key.span(), &path, wrong, Concerns::All));
+                }
+            }
+        }
+    }
+
+    fn read_sidecar(&mut self, sidecars: &Section, name: Name, path: String) {
+        let document = sidecars.document;
+        let Some((header, _)) = sidecars.table.get_key_value(name.as_str()) else {
+            return;
+        };
+        let place = document.place(&header.span());
+        let concerns = Concerns::One(name.clone());
+        let mut settings = self.template.clone();
+        let mut container = place.clone();
+        let mut certain = false;
+        if let Some(section) =
+            Section::open(document, sidecars.table, name.as_str(), &path, concerns, &mut self.errors)
+        {
+            let errors = section.read(KEYS, &mut settings);
+            let doubtful = [section.path("container"), section.path("engine")];
+            certain = !errors.iter().any(|error| doubtful.contains(&error.key));
+            if let Some(value) = section.table.get("container") {
+                container = document.place(&value.span());
+            }
+            self.errors.extend(errors);
+        }
+        let table = Table { settings, places: vec![place.clone()], container, certain };
+        self.tables.entry(name).and_modify(|first| first.places.push(place)).or_insert(table);
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The table `name` in `parent`, if it is there and is one.
+    fn open(
+        document: &'a Document<'a>,
+        parent: &'a DeTable<'a>,
+        name: &str,
+        key: &str,
+        concerns: Concerns,
+        errors: &mut Vec<Error>,
+    ) -> Option<Section<'a>> {
+        let value = parent.get(name)?;
+        match value.get_ref().as_table() {
+            Some(table) => Some(Section { document, table, key: key.to_owned(), concerns }),
+            None => {
+                let header = if key == "sidecar" { "sidecar.NAME" } else { key };
+                let wrong = Wrong::new(
+                    format!("{}, not a table", kind(value.get_ref())),
+                    format!("a line [{header}] and its keys below"),
+                );
+                errors.extend(document.error(&value.span(), key, wrong, concerns));
+                None
+            }
+        }
+    }
+
+    /// Puts the keys in `known` into `settings`; the rest are errors.
+    fn read(&self, known: &[&str], settings: &mut Template) -> Vec<Error> {
+        let mut errors = Vec::new();
+        for (key, value) in self.table {
+            let name = key.get_ref().as_ref();
+            let path = self.path(name);
+            if let Some(mut wrong) = unknown(name, known) {
+                if let (Some(first), true) = (self.key.strip_prefix("sidecar."), value.get_ref().is_table()) {
+                    let whole = written(&format!("{}.{name}", first.trim_matches('"')));
+                    wrong.cure = format!("a name with a dot needs quotes: [sidecar.{whole}]");
+                }
+                errors.extend(self.document.error(&key.span(), &path, wrong, self.concerns.clone()));
+                continue;
+            }
+            for mut wrong in set(settings, name, value.get_ref()).err().unwrap_or_default() {
+                let (path, span) = match wrong.inside.take() {
+                    Some((key, span)) => (format!("{path}.{}", written(&key)), span),
+                    None => (path.clone(), value.span()),
+                };
+                errors.extend(self.document.error(&span, &path, wrong, self.concerns.clone()));
+            }
+        }
+        errors
+    }
+
+    fn path(&self, key: &str) -> String {
+        format!("{}.{}", self.key, written(key))
+    }
+}

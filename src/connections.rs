@@ -1,0 +1,164 @@
+//! The open connections of one sidecar: the set of their tasks is the count.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id, JoinSet};
+use tokio::time::timeout;
+
+use crate::activity::Seen;
+use crate::dial::dial;
+use crate::journal;
+use crate::name::Name;
+use crate::relay::{Meter, Pipes, relay};
+use crate::socket::{Address, Stream};
+
+/// How long a connection may move nothing once its container is dead.
+const STILL: Duration = Duration::from_millis(200);
+/// How long connections may go on at all once their container is dead.
+const AFTERLIFE: Duration = Duration::from_secs(10);
+
+/// The connections of one time awake.
+#[derive(Debug)]
+pub struct Connections {
+    sidecar: Name,
+    pipes: Rc<Pipes>,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Rc<Meter>>,
+    ended: Totals,
+    last_use: Instant,
+}
+
+/// Sums over connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many there were.
+    pub connections: u64,
+    /// Bytes to the container.
+    pub up: u64,
+    /// Bytes from the container.
+    pub down: u64,
+}
+
+impl Connections {
+    /// None yet; the wake or adoption that makes this counts as use.
+    pub fn new(sidecar: Name, pipes: Rc<Pipes>) -> Connections {
+        Connections {
+            sidecar,
+            pipes,
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            ended: Totals::default(),
+            last_use: Instant::now(),
+        }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Relays between a client and the connection to its container that is there already.
+    pub fn relay(&mut self, client: Stream, container: Stream) {
+        self.spawn(client, async move |_| Ok(container));
+    }
+
+    /// Dials the container for a client, and relays.
+    pub fn dial(&mut self, client: Stream, address: Address) {
+        self.spawn(client, async move |sidecar| {
+            dial(&address).await.inspect_err(|error| {
+                journal::debug(sidecar, format_args!("a client is reset: cannot connect to {address}: {error}"));
+            })
+        });
+    }
+
+    fn spawn(&mut self, client: Stream, connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static) {
+        let meter = Rc::new(Meter::new(Instant::now()));
+        let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
+        let task = self.tasks.spawn_local(async move {
+            let Ok(container) = connect(&sidecar).await else { return };
+            let ended = relay(client, container, &pipes, &counted).await;
+            let (up, down) = (counted.up.bytes(), counted.down.bytes());
+            match ended {
+                Ok(()) => journal::debug(&sidecar, format_args!("connection ended: {up} bytes up, {down} down")),
+                Err(error) => {
+                    journal::debug(&sidecar, format_args!("connection reset: {error}: {up} bytes up, {down} down"));
+                }
+            }
+        });
+        self.last_use = Instant::now();
+        self.open.insert(task.id(), meter);
+    }
+
+    /// Waits until one has ended; for ever while there is none. Cancelling it loses none.
+    pub async fn one_ended(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(aborted)) => aborted.id(),
+            None => pending().await,
+        };
+        if let Some(meter) = self.open.remove(&id) {
+            self.ended.add(&meter);
+            // Where any open connection is use, its end is the last of it; elsewhere its last byte is.
+            self.last_use = self.last_use.max(meter.up.last()).max(meter.down.last());
+        }
+    }
+
+    /// The last use that no open connection shows.
+    pub fn last_use(&self) -> Instant {
+        self.last_use
+    }
+
+    /// Something that was no byte counted as use.
+    pub fn count_use(&mut self) {
+        self.last_use = Instant::now();
+    }
+
+    /// What the open ones look like now.
+    pub fn seen(&self) -> impl Iterator<Item = Seen> {
+        self.open.values().map(|meter| Seen {
+            last_up: meter.up.last(),
+            last_down: meter.down.last(),
+            up_ended: meter.up.has_ended(),
+            down_ended: meter.down.has_ended(),
+        })
+    }
+
+    /// All that have been, open ones included.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.ended;
+        self.open.values().for_each(|meter| totals.add(meter));
+        totals
+    }
+
+    /// The container is dead: what it has sent before its end is delivered as long as it moves; what still stands then is
+    /// reset.
+    pub async fn finish(&mut self) {
+        let begun = Instant::now();
+        while !self.tasks.is_empty() && begun.elapsed() < AFTERLIFE {
+            let before = self.totals();
+            let all = async {
+                while !self.tasks.is_empty() {
+                    self.one_ended().await;
+                }
+            };
+            if timeout(STILL, all).await.is_err() && self.totals() == before {
+                break;
+            }
+        }
+        self.tasks.abort_all();
+        while !self.tasks.is_empty() {
+            self.one_ended().await;
+        }
+    }
+}
+
+impl Totals {
+    fn add(&mut self, meter: &Meter) {
+        self.connections += 1;
+        self.up += meter.up.bytes();
+        self.down += meter.down.bytes();
+    }
+}

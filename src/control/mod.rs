@@ -1,0 +1,3 @@
+//! The control socket of a helper.
+
+pub mod server; // answers its callers

@@ -1,0 +1,77 @@
+//! What an engine can do with containers: Docker's API, which Podman speaks too.
+
+mod docker; // the calls
+mod events; // the stream of what happens to one container
+mod http; // one request over the unix socket
+mod inspect; // what the engine knows of a container
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use docker::{Docker, Started};
+pub use events::{Change, Event, Watch};
+pub use inspect::{Container, Location};
+
+/// Why the engine did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection, or one that broke.
+    #[error("the engine at {} cannot be reached: {cause}{}", socket.display(), cure(cause))]
+    Unreachable {
+        /// The engine's socket.
+        socket: PathBuf,
+        /// The system's error.
+        cause: io::Error,
+    },
+    /// It took the request and did not answer in time; what it was asked for may still happen.
+    #[error("the engine at {} has not answered {call} within {}", socket.display(), humantime::format_duration(*after))]
+    Deadline {
+        /// The engine's socket.
+        socket: PathBuf,
+        /// Method and path.
+        call: String,
+        /// The time it had.
+        after: Duration,
+    },
+    /// There is no container of that name.
+    #[error("{message}: create it, or correct `container` in the configuration")]
+    NoSuchContainer {
+        /// The engine's own words.
+        message: String,
+    },
+    /// It answered, and said no.
+    #[error("the engine refused {call} ({status}): {message}")]
+    Refused {
+        /// Method and path.
+        call: String,
+        /// The HTTP status.
+        status: u16,
+        /// The engine's own words.
+        message: String,
+    },
+    /// An answer that is not what the API promises.
+    #[error("the engine's answer to {call} cannot be read: {what}")]
+    Garbled {
+        /// Method and path.
+        call: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Whether the engine gave no answer, so that what it was asked for may or may not have happened.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Error::Unreachable { .. } | Error::Deadline { .. } | Error::Garbled { .. })
+    }
+}
+
+fn cure(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => ": add this user to the socket's group (docker)",
+        io::ErrorKind::NotFound => ": is the engine installed, and `engine` right?",
+        io::ErrorKind::ConnectionRefused => ": is the engine running?",
+        _ => "",
+    }
+}

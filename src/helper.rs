@@ -1,0 +1,224 @@
+//! One helper: a life for each sidecar whose sockets it was handed, until all of them are asleep.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{Interval, interval};
+
+use crate::config::{self, Config};
+use crate::control::server::answer;
+use crate::engine::Docker;
+use crate::journal::{self, Details, Kind};
+use crate::name::Name;
+use crate::relay::Pipes;
+use crate::sidecar::{Seat, Sidecar};
+use crate::socket::Listeners;
+use crate::state::{self, Kept, StateFile};
+use crate::status::Board;
+use crate::systemd::{self, Sockets};
+
+/// Callers of the control socket at once; the others wait in the kernel's queue.
+const MAX_CALLS: usize = 64;
+/// Where an engine listens when the configuration does not say: the first that is there.
+const ENGINES: [&str; 2] = ["/run/docker.sock", "/run/podman/podman.sock"];
+
+/// How a helper ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// All asleep, or asked to leave.
+    Done,
+    /// Other helpers have all of its sidecars.
+    Refused,
+}
+
+/// How one life ended.
+#[derive(Debug)]
+enum Rest {
+    /// Its container is asleep.
+    Asleep(Seat),
+    /// It had no usable configuration; this one has.
+    Mended(Seat, Config),
+}
+
+/// What the lives of one helper have in common.
+#[derive(Debug)]
+struct House {
+    file: Option<PathBuf>,
+    config: Config,
+    engines: BTreeMap<PathBuf, Rc<Docker>>,
+    pipes: Rc<Pipes>,
+}
+
+/// Runs the sidecars behind `sockets`, with the configuration in `file` or in the usual place.
+pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    systemd::notify_ready();
+
+    let config = Config::read(file);
+    let mut house =
+        House { file: file.map(Path::to_owned), config, engines: BTreeMap::new(), pipes: Rc::default() };
+    let board = Board::default();
+    let control = Listeners::new(sockets.control)?;
+    let mut doors = Vec::new();
+    let mut lives = JoinSet::new();
+    for (name, sockets) in sockets.sidecars {
+        let listeners = Rc::new(Listeners::new(sockets)?);
+        if let Some(state) = open_state(&name) {
+            doors.push(listeners.clone());
+            let status = board.place(name.clone());
+            house.begin(Seat { name, listeners, state, status }, &mut lives);
+        }
+    }
+    if doors.is_empty() {
+        return Ok(End::Refused);
+    }
+
+    let mut sleepers = JoinSet::new();
+    let mut calls = JoinSet::new();
+    let mut watchdog = systemd::watchdog_period().map(interval);
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => return Ok(leave()),
+            _ = interrupt.recv() => return Ok(leave()),
+            () = tick(&mut watchdog) => systemd::notify_watchdog(),
+            _ = hangup.recv() => house.reload(),
+            (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
+                calls.spawn_local(answer(caller));
+            }
+            Some(_) = calls.join_next() => {}
+            Some(Ok(rest)) = lives.join_next() => match rest {
+                Rest::Asleep(seat) => {
+                    sleepers.spawn_local(async move {
+                        seat.listeners.client().await;
+                        seat
+                    });
+                }
+                Rest::Mended(seat, config) => {
+                    house.config = config;
+                    house.begin(seat, &mut lives);
+                }
+            },
+            Some(Ok(seat)) = sleepers.join_next() => house.begin(seat, &mut lives),
+        }
+        // Whoever is queued at this moment is answered by this helper; whoever comes later starts the next one.
+        let queued = || control.has_client() || doors.iter().any(|door| door.has_client());
+        if lives.is_empty() && calls.is_empty() && !queued() {
+            systemd::notify_stopping(&board.line());
+            return Ok(End::Done);
+        }
+    }
+}
+
+/// The containers stay as they are; ending the process resets the connections.
+fn leave() -> End {
+    systemd::notify_stopping("told to stop; the container stays as it is");
+    End::Done
+}
+
+async fn tick(period: &mut Option<Interval>) {
+    match period {
+        Some(period) => drop(period.tick().await),
+        None => pending().await,
+    }
+}
+
+/// The state of a sidecar, if no other helper has it.
+fn open_state(name: &Name) -> Option<StateFile> {
+    let directory = state::directory();
+    match StateFile::open(&directory, name) {
+        Ok((state, kept)) => {
+            match kept {
+                Kept::InFile => {}
+                Kept::InMemory(error) => {
+                    let directory = directory.display();
+                    journal::warn(name, format_args!("no state is kept: {directory} cannot be written to: {error}"));
+                }
+                Kept::SetAside(aside, error) => {
+                    let aside = aside.display();
+                    journal::warn(name, format_args!("the state file cannot be read ({error}) and is now {aside}"));
+                }
+            }
+            Some(state)
+        }
+        Err(refused) => {
+            journal::warn(name, format_args!("{refused}"));
+            None
+        }
+    }
+}
+
+impl House {
+    /// Begins a life with the settings that are in force now; one without settings waits for better ones.
+    fn begin(&mut self, seat: Seat, lives: &mut JoinSet<Rest>) {
+        match self.config.sidecar(&seat.name) {
+            Ok(settings) => {
+                let engine = self.engine(&settings);
+                let sidecar = Sidecar::new(seat, settings, engine, self.pipes.clone());
+                lives.spawn_local(async { Rest::Asleep(sidecar.live().await) });
+            }
+            Err(errors) => {
+                lives.spawn_local(endure(seat, errors, self.file.clone()));
+            }
+        }
+    }
+
+    fn engine(&mut self, settings: &config::Sidecar) -> Rc<Docker> {
+        let usual = || ENGINES.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(ENGINES[0]));
+        let socket = settings.engine.clone().unwrap_or_else(|| usual().to_owned());
+        self.engines.entry(socket.clone()).or_insert_with(|| Rc::new(Docker::new(&socket))).clone()
+    }
+
+    /// Reads the configuration anew, for the lives to come; with errors the old one stays in force.
+    fn reload(&mut self) {
+        let config = Config::read(self.file.as_deref());
+        match config.errors() {
+            [] => self.config = config,
+            errors => {
+                let errors = lines(errors);
+                tracing::error!(target: "rouse", "the configuration is not reloaded:{}", journal::quote(&errors));
+            }
+        }
+    }
+}
+
+/// Resets the clients of a sidecar whose configuration is broken, and reads it again for each. A helper that left instead
+/// would be started again by the queued client, hundreds of times a second.
+async fn endure(seat: Seat, errors: Vec<config::Error>, file: Option<PathBuf>) -> Rest {
+    let mut told = lines(&errors);
+    reject(&seat, &told);
+    loop {
+        seat.listeners.client().await;
+        let config = Config::read(file.as_deref());
+        let errors = match config.sidecar(&seat.name) {
+            Ok(_) => return Rest::Mended(seat, config),
+            Err(errors) => lines(&errors),
+        };
+        if errors != told {
+            reject(&seat, &errors);
+            told = errors;
+        }
+        while seat.listeners.has_client() {
+            drop(seat.listeners.accept().await);
+        }
+    }
+}
+
+fn reject(seat: &Seat, errors: &str) {
+    let first = errors.lines().next().unwrap_or_default();
+    seat.status.set(format!("configuration rejected: {first}"));
+    let details = Details { reason: Some(first), ..Details::default() };
+    let text = format_args!("clients are reset until this is mended:{}", journal::quote(errors));
+    journal::event(Kind::ConfigRejected, &seat.name, &details, text);
+}
+
+fn lines(errors: &[config::Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,27 @@
+//! rouse wakes a container when somebody connects to its port, and puts it back to sleep when nobody uses it.
+//!
+//! The modules in reading order; each may use those after it, never those before.
+
+pub mod cli; // argv to an exit code, one file per command
+
+mod helper; // one helper: a life per sidecar, signals, exit
+
+mod sidecar; // the life of one sidecar, in straight lines
+mod wake; // from asleep to an address that answers
+mod readiness; // whether an address answers yet
+mod room; // clients that came before their container was ready
+mod connections; // the open connections: their tasks are the count
+mod activity; // what counts as use, and when a sidecar is idle
+mod state; // the state file and its lock
+mod status; // the line that systemctl status shows
+mod route; // which address stands behind a port
+
+mod control; // the control socket
+mod engine; // what starts and stops containers
+mod relay; // bytes from one socket to another and back
+mod dial; // a connection to a container that is thought to answer
+mod config; // files to a checked configuration, every error with its place
+mod socket; // stream sockets on the reactor
+mod journal; // events: to journald, or as lines on stderr
+mod systemd; // sockets by name in, notifications out
+mod name; // what a sidecar may be called

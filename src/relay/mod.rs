@@ -1,0 +1,10 @@
+//! Bytes from one socket to another and back, through the kernel alone.
+
+mod connection; // both directions, with half-close and reset
+mod meter; // what a connection tells about itself
+mod pipes; // pipes that connections borrow
+mod pump; // one direction
+
+pub use connection::relay;
+pub use meter::Meter;
+pub use pipes::Pipes;

@@ -1,0 +1,48 @@
+//! The pipes that bytes pass through, borrowed only while bytes are under way.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+use crate::socket::with_room;
+
+/// How many empty pipes are kept; one costs two descriptors and no pages.
+const SPARE: usize = 64;
+
+/// An empty or filled pipe. Neither end is registered: nobody ever waits on it.
+#[derive(Debug)]
+pub struct Pipe {
+    /// Where bytes come out.
+    pub read: OwnedFd,
+    /// Where bytes go in.
+    pub write: OwnedFd,
+}
+
+/// The pipes that nobody uses at the moment.
+#[derive(Debug, Default)]
+pub struct Pipes {
+    spare: RefCell<Vec<Pipe>>,
+}
+
+impl Pipes {
+    /// An empty pipe, of the kernel's default size: larger ones use up the user's budget (pipe(7), pipe-user-pages-soft)
+    /// with a few dozen connections. Waits while the file table is full.
+    pub async fn take(&self) -> io::Result<Pipe> {
+        if let Some(pipe) = self.spare.borrow_mut().pop() {
+            return Ok(pipe);
+        }
+        let (read, write) = with_room(|| Ok(pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?)).await?;
+        Ok(Pipe { read, write })
+    }
+
+    /// Takes back a pipe that is empty; one with bytes in it must be dropped, or they would reach a stranger.
+    pub fn give_back(&self, pipe: Pipe) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(pipe);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The waiting room: clients that came before their container was ready.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::socket::{Listeners, Stream};
+
+/// Someone who waits.
+#[derive(Debug)]
+pub struct Client {
+    /// The accepted connection.
+    pub stream: Stream,
+    /// The port that it came to; none for a unix socket.
+    pub port: Option<u16>,
+    since: Instant,
+}
+
+/// Accepted clients, `most` of them; the others wait in the kernel's queue.
+#[derive(Debug)]
+pub struct Room<'a> {
+    listeners: &'a Listeners,
+    clients: Vec<Client>,
+    most: usize,
+}
+
+impl<'a> Room<'a> {
+    /// An empty room.
+    pub fn new(listeners: &'a Listeners, most: usize) -> Room<'a> {
+        Room { listeners, clients: Vec::new(), most }
+    }
+
+    /// Who waits, the first one first.
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
+    }
+
+    /// Lets clients in for ever. Cancelling it loses none.
+    async fn gather(&mut self) -> Infallible {
+        while self.clients.len() < self.most {
+            let (stream, port) = self.listeners.accept().await;
+            self.clients.push(Client { stream, port, since: Instant::now() });
+        }
+        pending().await
+    }
+
+    /// Lets clients in until `deadline`.
+    pub async fn gather_until(&mut self, deadline: Instant) {
+        let _: Result<Infallible, _> = timeout_at(deadline, self.gather()).await;
+    }
+
+    /// Lets clients in until the first of them has waited for `patience`.
+    pub async fn gather_while_patient(&mut self, patience: Duration) {
+        loop {
+            match self.clients.first() {
+                Some(first) => return self.gather_until(first.since + patience).await,
+                None => {
+                    let (stream, port) = self.listeners.accept().await;
+                    self.clients.push(Client { stream, port, since: Instant::now() });
+                }
+            }
+        }
+    }
+
+    /// Lets everybody go on to the container.
+    pub fn open(&mut self) -> impl Iterator<Item = Client> {
+        self.clients.drain(..)
+    }
+
+    /// Resets who waits here and says how many that were; the kernel's queue is left to [`Room::turn_away_until`].
+    pub fn turn_away(&mut self) -> usize {
+        self.clients.drain(..).count()
+    }
+
+    /// Resets whoever comes, at once, until `deadline`.
+    pub async fn turn_away_until(&mut self, deadline: Instant) {
+        self.turn_away();
+        loop {
+            tokio::select! {
+                biased;
+                client = self.listeners.accept() => drop(client),
+                () = sleep_until(deadline) => return,
+            }
+        }
+    }
+}

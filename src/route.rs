@@ -1,0 +1,101 @@
+//! Which address stands behind a port that clients connect to.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::config::{Port, Sidecar};
+use crate::socket::{Address, Listeners};
+
+/// The way to one container, valid until it is started again.
+#[derive(Clone, Debug)]
+pub struct Route {
+    host: Host,
+    port: Port,
+}
+
+#[derive(Clone, Debug)]
+enum Host {
+    /// `address` of the configuration.
+    Fixed(Address),
+    Ip(IpAddr),
+}
+
+impl Route {
+    /// The way that the configuration gives, if it does: it needs no container to look at.
+    pub fn fixed(settings: &Sidecar) -> Option<Route> {
+        let address = settings.address.clone()?;
+        Some(Route { host: Host::Fixed(address), port: Port::Connected })
+    }
+
+    /// The way to a container's own address.
+    pub fn to(ip: IpAddr, settings: &Sidecar) -> Route {
+        Route { host: Host::Ip(ip), port: settings.port.clone() }
+    }
+
+    /// The way to a container that shares the host's network.
+    pub fn to_host(settings: &Sidecar) -> Route {
+        Route::to(Ipv4Addr::LOCALHOST.into(), settings)
+    }
+
+    /// The address for a client that came to `port`; the error says what the configuration lacks.
+    pub fn address(&self, port: Option<u16>) -> Result<Address, String> {
+        let ip = match &self.host {
+            Host::Fixed(address) => return Ok(address.clone()),
+            Host::Ip(ip) => *ip,
+        };
+        let inside = match (&self.port, port) {
+            (Port::One(inside), _) => *inside,
+            (Port::Connected, Some(port)) => port,
+            (Port::Map(map), Some(port)) => *map
+                .get(&port)
+                .ok_or_else(|| format!("port {port} is not in the map: add `{port} = …` to `port`"))?,
+            (_, None) => {
+                return Err("a unix socket has no port to go by: set `port` to one number, or `address`".into());
+            }
+        };
+        Ok(Address::Tcp(SocketAddr::new(ip, inside)))
+    }
+
+    /// Refuses a way that leads back to our own socket: each connection would make the next one, without end.
+    pub fn check(&self, listeners: &Listeners) -> Result<(), String> {
+        for listener in listeners.iter() {
+            if let Address::Tcp(target) = self.address(listener.port())?
+                && listeners.iter().any(|listener| listener.is_reached_by(target))
+            {
+                return Err(format!(
+                    "{target} is the socket that rouse itself listens on: set `port` or `address` to where the \
+                     container listens"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(port: Port) -> Route {
+        Route { host: Host::Ip([10, 0, 0, 2].into()), port }
+    }
+
+    fn address(port: Port, connected: Option<u16>) -> Result<String, String> {
+        route(port).address(connected).map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_port_is_the_one_that_the_client_came_to_unless_one_is_set() {
+        assert_eq!(address(Port::Connected, Some(80)).unwrap(), "10.0.0.2:80");
+        assert_eq!(address(Port::One(8080), Some(80)).unwrap(), "10.0.0.2:8080");
+        assert_eq!(address(Port::One(8080), None).unwrap(), "10.0.0.2:8080");
+    }
+
+    #[test]
+    fn a_map_goes_by_the_port_and_names_what_it_lacks() {
+        let map = || Port::Map([(8080, 80), (8443, 443)].into());
+        assert_eq!(address(map(), Some(8443)).unwrap(), "10.0.0.2:443");
+        assert!(address(map(), Some(9)).unwrap_err().contains("`9 = …`"));
+        assert!(address(map(), None).unwrap_err().contains("unix socket"));
+        assert!(address(Port::Connected, None).unwrap_err().contains("unix socket"));
+    }
+}

@@ -1,0 +1,397 @@
+//! The life of one sidecar, in a straight line: look → wake or adopt → serve until idle → sleep.
+
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::activity::{Rules, idle_at};
+use crate::config::{self, Idle};
+use crate::connections::Connections;
+use crate::engine::{Change, Container, Docker, Error, Event, Watch};
+use crate::journal::{self, Details, Kind, took};
+use crate::name::Name;
+use crate::relay::Pipes;
+use crate::room::Room;
+use crate::route::Route;
+use crate::socket::Listeners;
+use crate::state::{State, StateFile};
+use crate::status::Status;
+use crate::wake::{Answering, Failure, Place, last_words, until_answering, wake};
+
+/// The pause after a failed wake, which doubles with each one up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the status line follows the count of connections.
+const STATUS_PERIOD: Duration = Duration::from_secs(10);
+
+/// What a sidecar keeps between its lives.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its name.
+    pub name: Name,
+    /// Its sockets.
+    pub listeners: Rc<Listeners>,
+    /// Its state file, locked.
+    pub state: StateFile,
+    /// Its place in the status line.
+    pub status: Status,
+}
+
+/// All that one life works with; its owner.
+#[derive(Debug)]
+pub struct Sidecar {
+    seat: Seat,
+    settings: config::Sidecar,
+    engine: Rc<Docker>,
+    pipes: Rc<Pipes>,
+    /// The last failure of the engine that was written down: one that stays away is told of once.
+    told: Option<String>,
+}
+
+/// What ended a time awake.
+#[derive(Debug)]
+enum End {
+    Idle(Container),
+    Died(Option<Container>),
+}
+
+impl Sidecar {
+    /// One life with these settings.
+    pub fn new(seat: Seat, settings: config::Sidecar, engine: Rc<Docker>, pipes: Rc<Pipes>) -> Sidecar {
+        Sidecar { seat, settings, engine, pipes, told: None }
+    }
+
+    /// Lives until the container is asleep and no client is queued.
+    pub async fn live(mut self) -> Seat {
+        let mut watch = Watch::new(self.engine.clone(), self.settings.container.clone());
+        let listeners = self.seat.listeners.clone();
+        let mut room = Room::new(&listeners, self.settings.max_waiting);
+        loop {
+            match self.once(&mut room, &mut watch).await {
+                Ok(()) if listeners.has_client() => {}
+                Ok(()) => break,
+                Err(failure) => self.fail(&failure, &mut room).await,
+            }
+        }
+        self.seat.status.set("asleep, the next connection wakes it".into());
+        self.seat
+    }
+
+    /// One time awake, or a look that finds it asleep.
+    async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<(), Failure> {
+        // Subscribed first, inspected then: what changes in between is told.
+        watch.subscribed().await?;
+        self.settle().await?;
+        let container = self.engine.inspect(&self.settings.container).await?;
+        let mut connections = Connections::new(self.seat.name.clone(), self.pipes.clone());
+        let route = if container.is_up() {
+            self.adopt(&container);
+            None
+        } else if self.seat.listeners.has_client() {
+            let answering = self.wake(room, watch).await?;
+            Some(admit(answering, room, &mut connections))
+        } else {
+            self.enter(State::Asleep);
+            return Ok(());
+        };
+        match self.serve(container, route, &mut connections, room, watch).await? {
+            End::Idle(container) => self.sleep(&container, &mut connections).await,
+            End::Died(container) => self.bury(container, &mut connections).await,
+        }
+    }
+
+    /// Ends what the last helper, or the last try, has begun and not seen the end of.
+    async fn settle(&mut self) -> Result<(), Error> {
+        let container = &self.settings.container;
+        let repeated = match self.seat.state.record().state {
+            State::Waking => self.engine.start(container).await.map(drop),
+            State::Sleeping => {
+                let found = self.engine.inspect(container).await?;
+                let same_run = self.seat.state.record().started_at.as_deref() == Some(found.started_at());
+                match found.is_up() && same_run {
+                    true => {
+                        self.seat.status.set(format!("going to sleep: stopping {container}"));
+                        self.engine.stop(container, self.settings.stop_timeout).await
+                    }
+                    false => Ok(()),
+                }
+            }
+            State::Asleep | State::Awake => return Ok(()),
+        };
+        match repeated {
+            Err(error) if error.is_open() => Err(error),
+            // An answer, of whatever kind, means that nothing is under way any more.
+            _ => {
+                self.enter(State::Asleep);
+                Ok(())
+            }
+        }
+    }
+
+    fn adopt(&mut self, container: &Container) {
+        self.enter(State::Awake);
+        self.seat.status.set("awake: adopted, no client yet".into());
+        let what = if container.is_paused() { "paused" } else { "running" };
+        let details = Details { container: Some(&self.settings.container), ..Details::default() };
+        let name = &self.settings.container;
+        journal::event(Kind::Adopted, &self.seat.name, &details, format_args!("container {name} was found {what}"));
+    }
+
+    async fn wake(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<Answering, Failure> {
+        let begun = Instant::now();
+        let name = self.settings.container.clone();
+        self.enter(State::Waking);
+        self.seat.status.set(format!("waking: starting {name}"));
+        let details = Details { container: Some(&name), ..Details::default() };
+        journal::event(Kind::Waking, &self.seat.name, &details, format_args!("starting container {name}"));
+        let answering = wake(self.place(), room, watch).await?;
+        self.woken(begun, room);
+        Ok(answering)
+    }
+
+    fn woken(&mut self, begun: Instant, room: &Room<'_>) {
+        self.seat.state.update(|record| {
+            record.state = State::Awake;
+            record.failures = 0;
+        });
+        self.told = None;
+        let (duration, clients) = (begun.elapsed(), room.clients().len());
+        let details = Details {
+            container: Some(&self.settings.container),
+            duration: Some(duration),
+            connections: Some(clients as u64),
+            ..Details::default()
+        };
+        let text = format_args!("after {}; clients waiting: {clients}", took(duration));
+        journal::event(Kind::Ready, &self.seat.name, &details, text);
+    }
+
+    /// Serves until idle or dead. Without a `route` nobody has been served yet in this run of the container, and the first
+    /// client waits until it answers.
+    async fn serve(
+        &mut self,
+        mut container: Container,
+        mut route: Option<Route>,
+        connections: &mut Connections,
+        room: &mut Room<'_>,
+        watch: &mut Watch,
+    ) -> Result<End, Failure> {
+        let settings = self.settings.clone();
+        let rules = Rules {
+            idle_timeout: settings.idle_timeout,
+            connections_are_use: settings.idle == Idle::Connections,
+            reply_timeout: settings.reply_timeout,
+        };
+        let mut look = settings.idle_timeout.map(|timeout| Instant::now() + timeout);
+        let mut period = interval(STATUS_PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                (client, port) = self.seat.listeners.accept(), if route.is_some() && connections.len() < settings.max_connections => {
+                    if let Some(route) = &route && let Ok(address) = route.address(port) {
+                        connections.dial(client, address);
+                    }
+                }
+                () = self.seat.listeners.client(), if route.is_none() => {
+                    let begun = Instant::now();
+                    let answering = until_answering(self.place(), room, watch, begun + settings.wake_timeout).await?;
+                    self.woken(begun, room);
+                    container = answering.container.clone();
+                    route = Some(admit(answering, room, connections));
+                }
+                () = connections.one_ended() => {
+                    if rules.connections_are_use {
+                        connections.count_use();
+                    }
+                }
+                change = watch.next() => match change {
+                    Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
+                    Change::Happened(Event::Healthy) => {}
+                    Change::Subscribed | Change::Happened(Event::Started | Event::Died) => {
+                        match self.engine.inspect(&settings.container).await {
+                            Ok(found) if !found.is_up() => return Ok(End::Died(Some(found))),
+                            // Another run: its address is another one, and whether it answers yet is unknown.
+                            Ok(found) if found.started_at() != container.started_at() => (container, route) = (found, None),
+                            Ok(_) => self.told = None,
+                            Err(Error::NoSuchContainer { .. }) => return Ok(End::Died(None)),
+                            // What cannot be asked is asked again once the engine is back.
+                            Err(_) => {}
+                        }
+                    }
+                },
+                () = at(look), if look.is_some() => {
+                    let now = Instant::now();
+                    let idle = idle_at(&rules, connections.last_use(), connections.seen()).map(Instant::from_std);
+                    if idle.is_some_and(|idle| idle <= now) && !self.seat.listeners.has_client() && watch.is_subscribed() {
+                        return Ok(End::Idle(container));
+                    }
+                    look = self.next_look(now, idle);
+                }
+                _ = period.tick() => self.seat.status.set(format!("awake, open connections: {}", connections.len())),
+            }
+        }
+    }
+
+    /// When to look again: not before it can be idle, and not after it could have become so unseen (an owed answer may come
+    /// at any time, and idleness is due `idle_timeout` later).
+    fn next_look(&self, now: Instant, idle: Option<Instant>) -> Option<Instant> {
+        let latest = now + self.settings.idle_timeout?;
+        // Idle, and still here: a client is just coming, or the engine is away.
+        let soon = now + Duration::from_millis(100);
+        Some(idle.unwrap_or(latest).clamp(soon.min(latest), latest))
+    }
+
+    /// Stops the container while the connections run on. Whoever comes meanwhile waits in the kernel's queue.
+    async fn sleep(&mut self, container: &Container, connections: &mut Connections) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let name = self.settings.container.clone();
+        // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
+        self.seat.state.update(|record| {
+            record.state = State::Sleeping;
+            record.started_at = Some(container.started_at().to_owned());
+        });
+        self.seat.status.set(format!("going to sleep: stopping {name}"));
+        let stopped = {
+            let mut stop = std::pin::pin!(self.engine.stop(&name, self.settings.stop_timeout));
+            loop {
+                tokio::select! {
+                    stopped = &mut stop => break stopped,
+                    () = connections.one_ended() => {}
+                }
+            }
+        };
+        match stopped {
+            Ok(()) | Err(Error::NoSuchContainer { .. }) => {}
+            Err(error) => {
+                if !error.is_open() {
+                    self.enter(State::Awake);
+                }
+                return Err(error.into());
+            }
+        }
+        connections.finish().await;
+        self.enter(State::Asleep);
+        let totals = connections.totals();
+        let details = Details {
+            container: Some(&name),
+            duration: Some(begun.elapsed()),
+            connections: Some(totals.connections),
+            bytes_up: Some(totals.up),
+            bytes_down: Some(totals.down),
+            ..Details::default()
+        };
+        let text = format_args!(
+            "container {name} stopped in {}; connections: {}, bytes up: {}, down: {}",
+            took(begun.elapsed()),
+            totals.connections,
+            totals.up,
+            totals.down
+        );
+        journal::event(Kind::Slept, &self.seat.name, &details, text);
+        Ok(())
+    }
+
+    /// The container is dead, not by us: its clients see the end, and the next one wakes it.
+    async fn bury(&mut self, container: Option<Container>, connections: &mut Connections) -> Result<(), Failure> {
+        connections.finish().await;
+        self.enter(State::Asleep);
+        let (reason, log) = match &container {
+            Some(container) => (container.ending(), last_words(&self.engine, container).await),
+            None => ("removed".into(), String::new()),
+        };
+        let name = self.settings.container.as_str();
+        let totals = connections.totals();
+        let details = Details {
+            container: Some(name),
+            reason: Some(&reason),
+            connections: Some(totals.connections),
+            bytes_up: Some(totals.up),
+            bytes_down: Some(totals.down),
+            ..Details::default()
+        };
+        let text = format_args!("container {name} has ended: {reason}{}", journal::quote(&log));
+        journal::event(Kind::Died, &self.seat.name, &details, text);
+        Ok(())
+    }
+
+    /// Resets every client, says why once, and keeps away from the engine for a while.
+    async fn fail(&mut self, failure: &Failure, room: &mut Room<'_>) {
+        let clients = room.turn_away();
+        let failures = self.seat.state.record().failures;
+        let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(failures.min(8)));
+        self.seat.state.update(|record| {
+            record.failures = failures.saturating_add(1);
+            // A start that may still happen is the next try's to settle.
+            if !failure.is_open() && record.state == State::Waking {
+                record.state = State::Asleep;
+            }
+        });
+        let reason = failure.to_string();
+        self.seat.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
+        match failure {
+            Failure::Engine(error) if error.is_open() => self.tell_unreachable(&reason, clients),
+            _ => {
+                let name = self.settings.container.as_str();
+                let details = Details {
+                    container: Some(name),
+                    connections: Some(clients as u64),
+                    reason: Some(&reason),
+                    ..Details::default()
+                };
+                let text = format_args!(
+                    "{reason}; clients reset: {clients}; next try in {}{}",
+                    took(pause),
+                    journal::quote(failure.log())
+                );
+                journal::event(Kind::WakeFailed, &self.seat.name, &details, text);
+            }
+        }
+        room.turn_away_until(Instant::now() + pause).await;
+    }
+
+    fn tell_unreachable(&mut self, reason: &str, clients: usize) {
+        if clients == 0 && self.told.as_deref() == Some(reason) {
+            return;
+        }
+        let details = Details { connections: Some(clients as u64), reason: Some(reason), ..Details::default() };
+        let text = format_args!("{reason}; clients reset: {clients}");
+        journal::event(Kind::EngineUnreachable, &self.seat.name, &details, text);
+        self.told = Some(reason.to_owned());
+    }
+
+    fn enter(&mut self, state: State) {
+        let container = self.settings.container.clone();
+        self.seat.state.update(|record| {
+            record.state = state;
+            record.container = container;
+            record.started_at = None;
+        });
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { settings: &self.settings, engine: &self.engine, listeners: &self.seat.listeners }
+    }
+}
+
+/// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
+fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connections) -> Route {
+    let Answering { route, mut first, .. } = answering;
+    for client in room.open() {
+        let Ok(address) = route.address(client.port) else { continue };
+        match first.take_if(|(probed, _)| *probed == address) {
+            Some((_, container)) => connections.relay(client.stream, container),
+            None => connections.dial(client.stream, address),
+        }
+    }
+    route
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}

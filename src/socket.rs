@@ -1,0 +1,290 @@
+//! Stream sockets on the reactor: listening ones, connected ones, and the addresses between.
+//!
+//! TCP and unix sockets are one type here: an `AsyncFd` serves both alike, and unlike tokio's `TcpStream` it can wait
+//! for urgent data, which would wedge a splice.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc::linger;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, Shutdown, SockFlag, SockType, SockaddrStorage, SockaddrLike, UnixAddr, connect, getpeername,
+    getsockname, getsockopt, setsockopt, shutdown, socket, sockopt,
+};
+use rustix::net::{SocketFlags, accept_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep_until};
+
+/// How long accepting pauses when the file table is full.
+const FULL_TABLE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a unix stream socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(addr) => write!(out, "{addr}"),
+            Address::Unix(path) => write!(out, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A connected stream socket.
+///
+/// SO_LINGER is on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a kill) ends it
+/// with a reset and never with a clean end that passes for success. [`Stream::close`] is the orderly way.
+#[derive(Debug)]
+pub struct Stream {
+    io: AsyncFd<OwnedFd>,
+}
+
+impl Stream {
+    fn new(socket: OwnedFd) -> io::Result<Stream> {
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        Ok(Stream { io: register(socket, interest)? })
+    }
+
+    /// Connects to `address`; the caller bounds the time.
+    pub async fn connect(address: &Address) -> io::Result<Stream> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let dial = |family, peer: &dyn SockaddrLike| {
+            let socket = socket(family, SockType::Stream, flags, None)?;
+            reset_on_close(&socket)?;
+            if family != AddressFamily::Unix {
+                setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+            }
+            match connect(socket.as_raw_fd(), peer) {
+                Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
+                Err(error) => Err(error),
+            }
+        };
+        let socket = match address {
+            Address::Tcp(addr) if addr.is_ipv4() => dial(AddressFamily::Inet, &SockaddrStorage::from(*addr))?,
+            Address::Tcp(addr) => dial(AddressFamily::Inet6, &SockaddrStorage::from(*addr))?,
+            Address::Unix(path) => dial(AddressFamily::Unix, &UnixAddr::new(path)?)?,
+        };
+        let stream = Stream::new(socket)?;
+        // A fresh AsyncFd knows no readiness: this waits for the connect to end, either way.
+        drop(stream.io.writable().await?);
+        match getsockopt(&stream, sockopt::SocketError)? {
+            0 if stream.is_connected_to_itself() => Err(Errno::ECONNREFUSED.into()),
+            0 => Ok(stream),
+            error => Err(Errno::from_raw(error).into()),
+        }
+    }
+
+    /// A connect to a closed port in the ephemeral range of this host can meet itself (tcp(7), simultaneous open).
+    fn is_connected_to_itself(&self) -> bool {
+        let fd = self.io.as_raw_fd();
+        match (getsockname::<SockaddrStorage>(fd), getpeername::<SockaddrStorage>(fd)) {
+            (Ok(here), Ok(there)) => here.family() != Some(AddressFamily::Unix) && here == there,
+            _ => false,
+        }
+    }
+
+    /// The same connection as tokio's type, where no splice is wanted; none if it is not a unix socket.
+    pub fn into_unix(self) -> io::Result<UnixStream> {
+        UnixStream::from_std(self.io.into_inner().into())
+    }
+
+    /// The descriptor with its readiness.
+    pub fn io(&self) -> &AsyncFd<OwnedFd> {
+        &self.io
+    }
+
+    /// Ends the sending direction; what is queued is still delivered.
+    pub fn end_writing(&self) -> io::Result<()> {
+        match shutdown(self.io.as_raw_fd(), Shutdown::Write) {
+            // The peer has gone meanwhile, and the reading side is told so.
+            Ok(()) | Err(Errno::ENOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes in order: the kernel goes on delivering what is queued.
+    pub fn close(self) -> io::Result<()> {
+        Ok(setsockopt(&self, sockopt::Linger, &linger { l_onoff: 0, l_linger: 0 })?)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+/// Closing the socket resets its peer; accepted sockets inherit it from their listener.
+fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
+    setsockopt(socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })
+}
+
+/// A listening socket that systemd opened.
+#[derive(Debug)]
+pub struct Listener {
+    io: AsyncFd<OwnedFd>,
+    address: Option<SocketAddr>,
+}
+
+impl Listener {
+    /// Puts a listening socket on the reactor. The options set here are inherited by what it accepts; O_NONBLOCK is
+    /// shared with systemd's copy, which only polls.
+    pub fn new(socket: OwnedFd) -> io::Result<Listener> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        reset_on_close(&socket)?;
+        let local: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+        let address = match (local.as_sockaddr_in(), local.as_sockaddr_in6()) {
+            (Some(addr), _) => Some(SocketAddr::from((addr.ip(), addr.port()))),
+            (_, Some(addr)) => Some(SocketAddr::from((addr.ip(), addr.port()))),
+            _ => None,
+        };
+        if address.is_some() {
+            setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        }
+        Ok(Listener { io: register(socket, Interest::READABLE)?, address })
+    }
+
+    /// The port that clients connect to; none for a unix socket.
+    pub fn port(&self) -> Option<u16> {
+        self.address.map(|address| address.port())
+    }
+
+    /// Whether a connect to `target` would end up here.
+    pub fn is_reached_by(&self, target: SocketAddr) -> bool {
+        self.address.is_some_and(|own| {
+            let any = own.ip().is_unspecified() && (is_loopback(target.ip()) || target.ip().is_unspecified());
+            own.port() == target.port() && (own.ip() == target.ip() || any)
+        })
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        loop {
+            let mut guard = ready!(self.io.poll_read_ready(context))?;
+            match accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from) {
+                Ok(socket) => return Poll::Ready(Stream::new(socket)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// tokio's replacement is unsafe because a type may lie about its descriptor (tokio#8587); an OwnedFd cannot.
+#[expect(deprecated)]
+fn register(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// The listening sockets of one name, accepted from as one. One task at a time may wait on it.
+#[derive(Debug)]
+pub struct Listeners {
+    list: Vec<Listener>,
+    full_until: Cell<Option<Instant>>,
+}
+
+impl Listeners {
+    /// Puts the sockets on the reactor.
+    pub fn new(sockets: Vec<OwnedFd>) -> io::Result<Listeners> {
+        let list = sockets.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
+        Ok(Listeners { list, full_until: Cell::new(None) })
+    }
+
+    /// Each of them, in the order in which they were passed.
+    pub fn iter(&self) -> impl Iterator<Item = &Listener> {
+        self.list.iter()
+    }
+
+    /// The next client, and the port that it connected to. Cancelling it loses nobody.
+    ///
+    /// It never fails: a client that has gone again is passed over (accept(2) names the errors that belong to the client
+    /// alone), and a full file table is waited out while the clients stay in the kernel's queue.
+    pub async fn accept(&self) -> (Stream, Option<u16>) {
+        loop {
+            if let Some(until) = self.full_until.get() {
+                sleep_until(until).await;
+                self.full_until.set(None);
+            }
+            let (accepted, port) = poll_fn(|context| self.poll_accept(context)).await;
+            match accepted {
+                Ok(stream) => return (stream, port),
+                Err(error) if is_full_table(&error) => {
+                    tracing::warn!(target: "rouse", "accepting pauses: {error}: raise LimitNOFILE= or lower max_connections");
+                    self.full_until.set(Some(Instant::now() + FULL_TABLE_PAUSE));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<(io::Result<Stream>, Option<u16>)> {
+        for listener in &self.list {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready((accepted, listener.port()));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Waits until a client is queued, and leaves it there.
+    pub async fn client(&self) {
+        let queued = |context: &mut Context<'_>| {
+            for listener in &self.list {
+                while let Poll::Ready(Ok(mut guard)) = listener.io.poll_read_ready(context) {
+                    if is_readable(&listener.io) {
+                        return Poll::Ready(());
+                    }
+                    guard.clear_ready();
+                }
+            }
+            Poll::Pending
+        };
+        poll_fn(queued).await;
+    }
+
+    /// Whether a client is queued at this moment, whatever the reactor has heard of it.
+    pub fn has_client(&self) -> bool {
+        self.list.iter().any(|listener| is_readable(&listener.io))
+    }
+}
+
+fn is_readable(socket: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
+}
+
+/// Whether this process, the machine or its memory has no room for one more descriptor.
+pub fn is_full_table(error: &io::Error) -> bool {
+    let full = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| full.contains(&Errno::from_raw(code)))
+}
+
+/// Waits until a descriptor can be had, as a full file table is somebody's passing peak.
+pub async fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match open() {
+            Err(error) if is_full_table(&error) => tokio::time::sleep(FULL_TABLE_PAUSE).await,
+            result => return result,
+        }
+    }
+}

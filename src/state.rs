@@ -1,0 +1,270 @@
+//! The state file of one sidecar, and the lock beside it.
+//!
+//! What must outlive a helper is small: whether a start or a stop was asked for and not yet answered. The next helper
+//! repeats it before it does anything else, so that start and stop of one container never overlap.
+
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+
+const VERSION: u32 = 1;
+const DEFAULT_DIRECTORY: &str = "/var/lib/rouse";
+
+/// What a sidecar is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The container is stopped.
+    Asleep,
+    /// A start was asked for.
+    Waking,
+    /// The container runs.
+    Awake,
+    /// A stop was asked for.
+    Sleeping,
+}
+
+/// What the state file holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    version: u32,
+    /// The sidecar.
+    pub sidecar: String,
+    /// Its container.
+    pub container: String,
+    /// What it is doing.
+    pub state: State,
+    /// Since when, in milliseconds of Unix time.
+    pub since_ms: u64,
+    /// The boot in which this was written: what was under way in another one is not any more.
+    pub boot_id: String,
+    /// The engine's StartedAt of the run that a stop was asked for, so that a later run is not stopped for it.
+    pub started_at: Option<String>,
+    /// Wakes that have failed since the last one that did not.
+    pub failures: u32,
+    /// The process that wrote it.
+    pub pid: u32,
+}
+
+/// Why the state of a sidecar cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Another helper has it.
+    #[error("another helper has this sidecar: pid {0}: stop that one, or leave it the sockets")]
+    Taken(String),
+}
+
+/// Where the state files are: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
+pub fn directory() -> PathBuf {
+    let given = env::var("STATE_DIRECTORY").unwrap_or_default();
+    // With several directories systemd joins them by colons.
+    match given.split(':').next() {
+        Some(first) if !first.is_empty() => first.into(),
+        _ => DEFAULT_DIRECTORY.into(),
+    }
+}
+
+/// The state of one sidecar, which this process alone may write. Without a directory to write to it is kept in memory
+/// alone.
+#[derive(Debug)]
+pub struct StateFile {
+    path: Option<PathBuf>,
+    _lock: Option<Flock<File>>,
+    record: Record,
+}
+
+impl StateFile {
+    /// Takes the lock and reads what the last helper left. The flag tells whether the state is kept in a file.
+    pub fn open(directory: &Path, sidecar: &Name) -> Result<(StateFile, Kept), Refused> {
+        let fresh = Record {
+            version: VERSION,
+            sidecar: sidecar.to_string(),
+            container: String::new(),
+            state: State::Asleep,
+            since_ms: now_ms(),
+            boot_id: boot_id(),
+            started_at: None,
+            failures: 0,
+            pid: process::id(),
+        };
+        let in_memory = |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
+        let lock = match lock(&directory.join(format!("{sidecar}.lock"))) {
+            Ok(Ok(lock)) => lock,
+            Ok(Err(holder)) => return Err(Refused::Taken(holder)),
+            Err(error) => return Ok(in_memory(fresh, error)),
+        };
+        let path = directory.join(format!("{sidecar}.json"));
+        let (record, kept) = match read(&path) {
+            Ok(Some(record)) if record.boot_id == fresh.boot_id => (record, Kept::InFile),
+            // From another boot: only the count of failures still says something.
+            Ok(Some(record)) => (Record { failures: record.failures, ..fresh }, Kept::InFile),
+            Ok(None) => (fresh, Kept::InFile),
+            Err(error) => {
+                let aside = directory.join(format!("{sidecar}.json.bad"));
+                let _ = fs::rename(&path, &aside);
+                (fresh, Kept::SetAside(aside, error))
+            }
+        };
+        Ok((StateFile { path: Some(path), _lock: Some(lock), record }, kept))
+    }
+
+    /// What was written last.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Changes the record and writes it, atomically. A write that fails (a full disk) must not stop a wake, so it only
+    /// says so.
+    pub fn update(&mut self, change: impl FnOnce(&mut Record)) {
+        let before = self.record.state;
+        change(&mut self.record);
+        if self.record.state != before {
+            self.record.since_ms = now_ms();
+        }
+        self.record.boot_id = boot_id();
+        self.record.pid = process::id();
+        let Some(path) = &self.path else { return };
+        if let Err(error) = write(path, &self.record) {
+            tracing::warn!(target: "rouse", "cannot write {}: {error}", path.display());
+        }
+    }
+}
+
+/// Where the state is kept.
+#[derive(Debug)]
+pub enum Kept {
+    /// In its file.
+    InFile,
+    /// In memory alone, since the directory cannot be written to.
+    InMemory(io::Error),
+    /// In its file, but what was there could not be read and is elsewhere now.
+    SetAside(PathBuf, io::Error),
+}
+
+/// The lock, or who has it: its file holds the pid.
+fn lock(path: &Path) -> io::Result<Result<Flock<File>, String>> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut lock) => {
+            lock.set_len(0)?;
+            write!(lock, "{}", process::id())?;
+            Ok(Ok(lock))
+        }
+        Err((mut file, _)) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            Ok(Err(holder))
+        }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<Record>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let record: Record = serde_json::from_slice(&text)?;
+    match record.version {
+        VERSION => Ok(Some(record)),
+        other => Err(io::Error::new(ErrorKind::InvalidData, format!("version {other}, not {VERSION}"))),
+    }
+}
+
+/// A reader sees the old record or the new one; it need not survive a power cut, which ends all that it tells of.
+fn write(path: &Path, record: &Record) -> io::Result<()> {
+    let fresh = path.with_extension("json.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&fresh)?;
+    file.write_all(&serde_json::to_vec(record)?)?;
+    file.write_all(b"\n")?;
+    fs::rename(fresh, path)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
+/// random(4): a fresh id at each boot; empty where there is no /proc.
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(directory: &Path) -> (StateFile, Kept) {
+        StateFile::open(directory, &Name::new("web").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_one_helper_wrote_the_next_one_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, kept) = open(directory.path());
+        assert!(matches!(kept, Kept::InFile));
+        state.update(|record| {
+            record.state = State::Sleeping;
+            record.started_at = Some("then".into());
+        });
+        let written = state.record().clone();
+        drop(state);
+        assert_eq!(*open(directory.path()).0.record(), written);
+    }
+
+    #[test]
+    fn what_was_under_way_in_another_boot_is_not_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| {
+            record.state = State::Sleeping;
+            record.failures = 2;
+        });
+        let path = directory.path().join("web.json");
+        let text = fs::read_to_string(&path).unwrap().replace(&state.record().boot_id, "another");
+        fs::write(&path, text).unwrap();
+        drop(state);
+        let (state, _) = open(directory.path());
+        assert_eq!(state.record().state, State::Asleep);
+        assert_eq!(state.record().failures, 2);
+    }
+
+    #[test]
+    fn a_torn_or_foreign_file_is_set_aside() {
+        for text in ["{\"version\":1,", "[]", "{\"version\":2}", ""] {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("web.json"), text).unwrap();
+            let (state, kept) = open(directory.path());
+            assert!(matches!(kept, Kept::SetAside(..)), "{text:?}: {kept:?}");
+            assert_eq!(state.record().state, State::Asleep);
+            assert_eq!(fs::read_to_string(directory.path().join("web.json.bad")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_second_helper_is_told_who_has_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = open(directory.path());
+        let second = StateFile::open(directory.path(), &Name::new("web").unwrap());
+        assert_eq!(second.unwrap_err().to_string().contains(&process::id().to_string()), true);
+        drop(first);
+        open(directory.path());
+    }
+
+    #[test]
+    fn without_a_directory_it_is_kept_in_memory() {
+        let (mut state, kept) = open(Path::new("/proc/nowhere"));
+        assert!(matches!(kept, Kept::InMemory(_)));
+        state.update(|record| record.state = State::Awake);
+        assert_eq!(state.record().state, State::Awake);
+    }
+}

@@ -1,0 +1,277 @@
+//! From asleep to an address that answers.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::{Ready, Sidecar, WhenLate};
+use crate::engine::{Change, Container, Docker, Error, Event, Location, Started, Watch};
+use crate::journal::{self, Details, Kind, took};
+use crate::readiness;
+use crate::room::Room;
+use crate::route::Route;
+use crate::socket::{Address, Listeners, Stream};
+
+/// How many lines of its log a container that failed is shown with.
+const LOG_LINES: usize = 10;
+/// How often a container that was on its way down when it was to be started is started again.
+const STARTS: usize = 3;
+
+/// What a wake works with; nothing of it changes meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The sidecar's settings.
+    pub settings: &'a Sidecar,
+    /// Its engine.
+    pub engine: &'a Docker,
+    /// Its sockets.
+    pub listeners: &'a Listeners,
+}
+
+/// A container that answers, or that is let be dialled late.
+#[derive(Debug)]
+pub struct Answering {
+    /// The container, as it is now that it runs.
+    pub container: Container,
+    /// The way to it.
+    pub route: Route,
+    /// The probe that succeeded, where it is a connection: the first client's.
+    pub first: Option<(Address, Stream)>,
+}
+
+/// Why a sidecar cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The engine's fault, or what it said.
+    #[error(transparent)]
+    Engine(#[from] Error),
+    /// The container has ended before it was ready.
+    #[error("container {container} ended before it was ready: {ending}")]
+    Died {
+        /// The container.
+        container: String,
+        /// Its exit code and what goes with it.
+        ending: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// Its restart policy starts it over and over.
+    #[error("container {container} ends and is restarted over and over: {ending}")]
+    CrashLoop {
+        /// The container.
+        container: String,
+        /// Its exit code and what goes with it.
+        ending: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// `wake_timeout` has passed.
+    #[error("container {container} is not ready after {}: {}", took(*after), what)]
+    NotReady {
+        /// The container.
+        container: String,
+        /// `wake_timeout`.
+        after: Duration,
+        /// What was waited for.
+        what: String,
+    },
+    /// There is nothing to dial.
+    #[error("container {container} cannot be dialled: {why}")]
+    NoWay {
+        /// The container.
+        container: String,
+        /// The reason and the cure.
+        why: String,
+    },
+}
+
+impl Failure {
+    /// What the container said last; empty where that does not matter.
+    pub fn log(&self) -> &str {
+        match self {
+            Failure::Died { log, .. } | Failure::CrashLoop { log, .. } => log,
+            _ => "",
+        }
+    }
+
+    /// Whether the engine has left open what became of the last start or stop.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Failure::Engine(error) if error.is_open())
+    }
+}
+
+/// Starts the container and waits until it answers. Clients that come meanwhile gather in `room`.
+pub async fn wake(place: Place<'_>, room: &mut Room<'_>, watch: &mut Watch) -> Result<Answering, Failure> {
+    let deadline = Instant::now() + place.settings.wake_timeout;
+    let mut tries = 1;
+    loop {
+        let started = start(place, room).await?;
+        match until_answering(place, room, watch, deadline).await {
+            // It was being stopped when the start was asked for, which a start does not undo.
+            Err(Failure::Died { .. }) if started == Started::Already && tries < STARTS => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+/// The start itself is never cut off: the engine may leave the container half started. Its clients are not kept waiting for
+/// that; nothing else is asked of the container until it has answered.
+async fn start(place: Place<'_>, room: &mut Room<'_>) -> Result<Started, Error> {
+    let Place { settings, engine, .. } = place;
+    let mut start = std::pin::pin!(engine.start(&settings.container));
+    loop {
+        tokio::select! {
+            biased;
+            started = &mut start => return started,
+            () = room.gather_while_patient(settings.wake_timeout) => {
+                let clients = room.turn_away();
+                let reason = format!("the engine has not answered the start within {}", took(settings.wake_timeout));
+                let details = Details {
+                    container: Some(&settings.container),
+                    connections: Some(clients as u64),
+                    reason: Some(&reason),
+                    ..Details::default()
+                };
+                let text = format_args!("{reason}; clients reset: {clients}; the start goes on");
+                journal::event(Kind::WakeFailed, &settings.name, &details, text);
+            }
+        }
+    }
+}
+
+/// Waits until a container that is up answers; thaws it first if it is frozen.
+pub async fn until_answering(
+    place: Place<'_>,
+    room: &mut Room<'_>,
+    watch: &mut Watch,
+    deadline: Instant,
+) -> Result<Answering, Failure> {
+    let settings = place.settings;
+    let mut container = running(place).await?;
+    let route = route(place, &container).await?;
+    let port = match room.clients().first() {
+        Some(client) => client.port,
+        None => place.listeners.iter().next().and_then(|listener| listener.port()),
+    };
+    let address = route.address(port).map_err(|why| no_way(settings, why))?;
+    let by_health = settings.ready == Ready::Healthy && container.has_healthcheck();
+    if settings.ready == Ready::Healthy && !by_health {
+        let text = "ready = \"healthy\", but the container has no HEALTHCHECK: waiting for its port instead";
+        journal::warn(&settings.name, format_args!("{text}"));
+    }
+    let probe = async {
+        match &settings.ready {
+            Ready::Healthy if by_health => pending().await,
+            Ready::Tcp | Ready::Healthy => Some((address.clone(), readiness::connection(&address).await)),
+            Ready::Http(path) => {
+                readiness::response(&address, path, |_| true).await;
+                None
+            }
+            Ready::HttpOk(path) => {
+                readiness::response(&address, path, |status| status.is_success() || status.is_redirection()).await;
+                None
+            }
+        }
+    };
+    let mut probe = std::pin::pin!(probe);
+    let first = loop {
+        if by_health && container.is_healthy() {
+            break None;
+        }
+        tokio::select! {
+            biased;
+            first = &mut probe => break first,
+            change = watch.next() => match change {
+                // The engine is gone; the container may well come up without it.
+                Change::Lost(_) | Change::Happened(Event::Started) => {}
+                Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => container = running(place).await?,
+            },
+            () = room.gather_until(deadline) => {
+                late(settings, &address)?;
+                break None;
+            }
+        }
+    };
+    Ok(Answering { container, route, first })
+}
+
+/// `wake_timeout` has passed though the start was answered: `when_late` decides.
+fn late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
+    let what = match &settings.ready {
+        Ready::Tcp => format!("nothing listens on {address}"),
+        Ready::Http(path) => format!("no response from http://{address}{path}"),
+        Ready::HttpOk(path) => format!("no 2xx or 3xx from http://{address}{path}"),
+        Ready::Healthy => "its HEALTHCHECK has not passed".into(),
+    };
+    let after = settings.wake_timeout;
+    if settings.when_late == WhenLate::Refuse {
+        return Err(Failure::NotReady { container: settings.container.clone(), after, what });
+    }
+    let details =
+        Details { container: Some(&settings.container), duration: Some(after), reason: Some(&what), ..Details::default() };
+    let text = format_args!("after {}: {what}; its clients are let through all the same", took(after));
+    journal::event(Kind::Late, &settings.name, &details, text);
+    Ok(())
+}
+
+/// The container, inspected anew, if it runs.
+async fn running(place: Place<'_>) -> Result<Container, Failure> {
+    let Place { settings, engine, .. } = place;
+    let mut container = engine.inspect(&settings.container).await?;
+    if container.is_paused() {
+        engine.unpause(&settings.container).await?;
+        container = engine.inspect(&settings.container).await?;
+    }
+    let name = settings.container.clone();
+    if container.is_running() {
+        return Ok(container);
+    }
+    let (ending, log) = (container.ending(), last_words(engine, &container).await);
+    Err(match container.is_restarting() {
+        true => Failure::CrashLoop { container: name, ending, log },
+        false => Failure::Died { container: name, ending, log },
+    })
+}
+
+/// The end of a container's log; nothing where the engine has none (log drivers other than json-file and local).
+pub async fn last_words(engine: &Docker, container: &Container) -> String {
+    engine.log(container, LOG_LINES).await.unwrap_or_default()
+}
+
+/// The way to a running container: its address may be another one at each start.
+async fn route(place: Place<'_>, container: &Container) -> Result<Route, Failure> {
+    let Place { settings, engine, listeners } = place;
+    let wanted = settings.network.as_deref();
+    let route = match Route::fixed(settings) {
+        Some(route) => route,
+        None => {
+            let mut location = container.location(wanted);
+            if let Location::Of(other) = &location {
+                // The one whose network it shares cannot share yet another's.
+                location = engine.inspect(other).await?.location(wanted);
+            }
+            match location {
+                Location::Own { ip, network, others } => {
+                    if !others.is_empty() && wanted.is_none() {
+                        let others = others.join(", ");
+                        journal::warn(
+                            &settings.name,
+                            format_args!("dialling network {network}; also in {others}: set `network` to choose"),
+                        );
+                    }
+                    Route::to(ip, settings)
+                }
+                Location::Host => Route::to_host(settings),
+                Location::Of(_) => return Err(no_way(settings, "it shares a shared network: set `address`".into())),
+                Location::Nowhere(why) => return Err(no_way(settings, why)),
+            }
+        }
+    };
+    route.check(listeners).map_err(|why| no_way(settings, why))?;
+    Ok(route)
+}
+
+fn no_way(settings: &Sidecar, why: String) -> Failure {
+    Failure::NoWay { container: settings.container.clone(), why }
+}
