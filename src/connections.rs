@@ -69,12 +69,19 @@ impl Connections {
     pub fn dial(&mut self, client: Stream, address: Address) {
         self.spawn(client, async move |sidecar| {
             dial(&address).await.inspect_err(|error| {
-                journal::debug(sidecar, format_args!("a client is reset: cannot connect to {address}: {error}"));
+                journal::debug(
+                    sidecar,
+                    format_args!("a client is reset: cannot connect to {address}: {error}"),
+                );
             })
         });
     }
 
-    fn spawn(&mut self, client: Stream, connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static) {
+    fn spawn(
+        &mut self,
+        client: Stream,
+        connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static,
+    ) {
         let meter = Rc::new(Meter::new(Instant::now()));
         let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
         let task = self.tasks.spawn_local(async move {
@@ -82,9 +89,14 @@ impl Connections {
             let ended = relay(client, container, &pipes, &counted).await;
             let (up, down) = (counted.up.bytes(), counted.down.bytes());
             match ended {
-                Ok(()) => journal::debug(&sidecar, format_args!("connection ended: {up} bytes up, {down} down")),
+                Ok(()) => {
+                    journal::debug(&sidecar, format_args!("connection ended: {up} bytes up, {down} down"))
+                }
                 Err(error) => {
-                    journal::debug(&sidecar, format_args!("connection reset: {error}: {up} bytes up, {down} down"));
+                    journal::debug(
+                        &sidecar,
+                        format_args!("connection reset: {error}: {up} bytes up, {down} down"),
+                    );
                 }
             }
         });

@@ -12,8 +12,9 @@ use crate::socket::{Address, Stream, is_full_table};
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Seven tries, 25 s: as long as a client would wait for a listener whose backlog is full.
 const TRIES: u32 = 7;
-/// Between two looks at a full file table.
-const ROOM: Duration = Duration::from_millis(100);
+/// Between two looks at a full file table. They count as tries: clients that all wait for each other's descriptors must
+/// not do so for ever.
+const ROOM: Duration = Duration::from_millis(500);
 
 /// Connects to `address`, with a fresh socket whenever one try hangs. A refusal is final: this is no readiness probe.
 pub async fn dial(address: &Address) -> io::Result<Stream> {
@@ -22,8 +23,9 @@ pub async fn dial(address: &Address) -> io::Result<Stream> {
         match timeout(PATIENCE * (1 << tries), Stream::connect(address)).await {
             Ok(Err(error)) if is_full_table(&error) => sleep(ROOM).await,
             Ok(result) => return result,
-            Err(_) => tries += 1,
+            Err(_) => {}
         }
+        tries += 1;
     }
     Err(Errno::ETIMEDOUT.into())
 }

@@ -13,7 +13,9 @@ use tokio::time::{Interval, interval};
 use crate::config::{self, Config};
 use crate::control::server::answer;
 use crate::engine::Docker;
-use crate::journal::{self, Details, Kind};
+use crate::events;
+use crate::journal;
+use crate::limits;
 use crate::name::Name;
 use crate::relay::Pipes;
 use crate::sidecar::{Seat, Sidecar};
@@ -139,11 +141,17 @@ fn open_state(name: &Name) -> Option<StateFile> {
                 Kept::InFile => {}
                 Kept::InMemory(error) => {
                     let directory = directory.display();
-                    journal::warn(name, format_args!("no state is kept: {directory} cannot be written to: {error}"));
+                    journal::warn(
+                        name,
+                        format_args!("no state is kept: {directory} cannot be written to: {error}"),
+                    );
                 }
                 Kept::SetAside(aside, error) => {
                     let aside = aside.display();
-                    journal::warn(name, format_args!("the state file cannot be read ({error}) and is now {aside}"));
+                    journal::warn(
+                        name,
+                        format_args!("the state file cannot be read ({error}) and is now {aside}"),
+                    );
                 }
             }
             Some(state)
@@ -159,7 +167,8 @@ impl House {
     /// Begins a life with the settings that are in force now; one without settings waits for better ones.
     fn begin(&mut self, seat: Seat, lives: &mut JoinSet<Rest>) {
         match self.config.sidecar(&seat.name) {
-            Ok(settings) => {
+            Ok(mut settings) => {
+                settings.max_connections = settings.max_connections.min(limits::connections());
                 let engine = self.engine(&settings);
                 let sidecar = Sidecar::new(seat, settings, engine, self.pipes.clone());
                 lives.spawn_local(async { Rest::Asleep(sidecar.live().await) });
@@ -171,7 +180,8 @@ impl House {
     }
 
     fn engine(&mut self, settings: &config::Sidecar) -> Rc<Docker> {
-        let usual = || ENGINES.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(ENGINES[0]));
+        let usual =
+            || ENGINES.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(ENGINES[0]));
         let socket = settings.engine.clone().unwrap_or_else(|| usual().to_owned());
         self.engines.entry(socket.clone()).or_insert_with(|| Rc::new(Docker::new(&socket))).clone()
     }
@@ -182,8 +192,9 @@ impl House {
         match config.errors() {
             [] => self.config = config,
             errors => {
-                let errors = lines(errors);
-                tracing::error!(target: "rouse", "the configuration is not reloaded:{}", journal::quote(&errors));
+                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                let errors = journal::quote(&errors.join("\n"));
+                tracing::error!(target: "rouse", "the old configuration stays in force:{errors}");
             }
         }
     }
@@ -191,34 +202,27 @@ impl House {
 
 /// Resets the clients of a sidecar whose configuration is broken, and reads it again for each. A helper that left instead
 /// would be started again by the queued client, hundreds of times a second.
-async fn endure(seat: Seat, errors: Vec<config::Error>, file: Option<PathBuf>) -> Rest {
-    let mut told = lines(&errors);
-    reject(&seat, &told);
+async fn endure(seat: Seat, mut errors: Vec<config::Error>, file: Option<PathBuf>) -> Rest {
     loop {
-        seat.listeners.client().await;
-        let config = Config::read(file.as_deref());
-        let errors = match config.sidecar(&seat.name) {
-            Ok(_) => return Rest::Mended(seat, config),
-            Err(errors) => lines(&errors),
-        };
-        if errors != told {
-            reject(&seat, &errors);
-            told = errors;
-        }
-        while seat.listeners.has_client() {
-            drop(seat.listeners.accept().await);
+        reject(&seat, &errors);
+        loop {
+            seat.listeners.client().await;
+            let config = Config::read(file.as_deref());
+            let Err(found) = config.sidecar(&seat.name) else { return Rest::Mended(seat, config) };
+            while seat.listeners.has_client() {
+                drop(seat.listeners.accept().await);
+            }
+            if found != errors {
+                errors = found;
+                break;
+            }
         }
     }
 }
 
-fn reject(seat: &Seat, errors: &str) {
-    let first = errors.lines().next().unwrap_or_default();
-    seat.status.set(format!("configuration rejected: {first}"));
-    let details = Details { reason: Some(first), ..Details::default() };
-    let text = format_args!("clients are reset until this is mended:{}", journal::quote(errors));
-    journal::event(Kind::ConfigRejected, &seat.name, &details, text);
-}
-
-fn lines(errors: &[config::Error]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+fn reject(seat: &Seat, errors: &[config::Error]) {
+    if let Some(first) = errors.first() {
+        seat.status.set(format!("configuration rejected: {first}"));
+    }
+    events::config_rejected(&seat.name, errors);
 }

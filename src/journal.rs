@@ -139,7 +139,8 @@ pub fn debug(sidecar: &Name, text: fmt::Arguments<'_>) {
 
 /// Sends events to journald where stderr is the journal, to stderr elsewhere.
 pub fn open() {
-    let most = if env::var("ROUSE_LOG").is_ok_and(|level| level == "debug") { Level::DEBUG } else { Level::INFO };
+    let most =
+        if env::var("ROUSE_LOG").is_ok_and(|level| level == "debug") { Level::DEBUG } else { Level::INFO };
     let ours = move |metadata: &Metadata<'_>| metadata.target() == TARGET && *metadata.level() <= most;
     let journald = if stderr_is_journal() { tracing_journald::layer().ok() } else { None };
     // A second call, as in a test, leaves the first one in force.

@@ -58,7 +58,9 @@ async fn pause(begun: Instant) {
 async fn get(address: &Address, path: &str) -> io::Result<StatusCode> {
     match address {
         Address::Tcp(addr) => exchange(TokioIo::new(TcpStream::connect(addr).await?), address, path).await,
-        Address::Unix(socket) => exchange(TokioIo::new(UnixStream::connect(socket).await?), address, path).await,
+        Address::Unix(socket) => {
+            exchange(TokioIo::new(UnixStream::connect(socket).await?), address, path).await
+        }
     }
 }
 

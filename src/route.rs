@@ -49,7 +49,9 @@ impl Route {
                 .get(&port)
                 .ok_or_else(|| format!("port {port} is not in the map: add `{port} = …` to `port`"))?,
             (_, None) => {
-                return Err("a unix socket has no port to go by: set `port` to one number, or `address`".into());
+                return Err(
+                    "a unix socket has no port to go by: set `port` to one number, or `address`".into()
+                );
             }
         };
         Ok(Address::Tcp(SocketAddr::new(ip, inside)))

@@ -4,13 +4,15 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::activity::{Rules, idle_at};
 use crate::config::{self, Idle};
 use crate::connections::Connections;
 use crate::engine::{Change, Container, Docker, Error, Event, Watch};
-use crate::journal::{self, Details, Kind, took};
+use crate::events;
+use crate::journal::{self, took};
 use crate::name::Name;
 use crate::relay::Pipes;
 use crate::room::Room;
@@ -18,7 +20,7 @@ use crate::route::Route;
 use crate::socket::Listeners;
 use crate::state::{State, StateFile};
 use crate::status::Status;
-use crate::wake::{Answering, Failure, Place, last_words, until_answering, wake};
+use crate::wake::{Answering, Failure, Place, last_words, start, until_answering, wake};
 
 /// The pause after a failed wake, which doubles with each one up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -67,10 +69,10 @@ impl Sidecar {
     pub async fn live(mut self) -> Seat {
         let mut watch = Watch::new(self.engine.clone(), self.settings.container.clone());
         let listeners = self.seat.listeners.clone();
-        let mut room = Room::new(&listeners, self.settings.max_waiting);
+        let mut room = Room::new(&listeners, self.settings.max_waiting.min(self.settings.max_connections));
         loop {
             match self.once(&mut room, &mut watch).await {
-                Ok(()) if listeners.has_client() => {}
+                Ok(()) if listeners.has_client() || !room.clients().is_empty() => {}
                 Ok(()) => break,
                 Err(failure) => self.fail(&failure, &mut room).await,
             }
@@ -83,13 +85,21 @@ impl Sidecar {
     async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<(), Failure> {
         // Subscribed first, inspected then: what changes in between is told.
         watch.subscribed().await?;
-        self.settle().await?;
-        let container = self.engine.inspect(&self.settings.container).await?;
+        self.settle(room).await?;
+        let asked = self.seat.listeners.has_client() || !room.clients().is_empty();
+        let container = match self.engine.inspect(&self.settings.container).await {
+            // Nobody asks for it: it may be made later.
+            Err(Error::NoSuchContainer { message }) if !asked => {
+                journal::warn(&self.seat.name, format_args!("{message}"));
+                return Ok(());
+            }
+            inspected => inspected?,
+        };
         let mut connections = Connections::new(self.seat.name.clone(), self.pipes.clone());
         let route = if container.is_up() {
             self.adopt(&container);
             None
-        } else if self.seat.listeners.has_client() {
+        } else if asked {
             let answering = self.wake(room, watch).await?;
             Some(admit(answering, room, &mut connections))
         } else {
@@ -103,10 +113,10 @@ impl Sidecar {
     }
 
     /// Ends what the last helper, or the last try, has begun and not seen the end of.
-    async fn settle(&mut self) -> Result<(), Error> {
+    async fn settle(&mut self, room: &mut Room<'_>) -> Result<(), Error> {
         let container = &self.settings.container;
         let repeated = match self.seat.state.record().state {
-            State::Waking => self.engine.start(container).await.map(drop),
+            State::Waking => start(self.place(), room).await.map(drop),
             State::Sleeping => {
                 let found = self.engine.inspect(container).await?;
                 let same_run = self.seat.state.record().started_at.as_deref() == Some(found.started_at());
@@ -133,39 +143,28 @@ impl Sidecar {
     fn adopt(&mut self, container: &Container) {
         self.enter(State::Awake);
         self.seat.status.set("awake: adopted, no client yet".into());
-        let what = if container.is_paused() { "paused" } else { "running" };
-        let details = Details { container: Some(&self.settings.container), ..Details::default() };
-        let name = &self.settings.container;
-        journal::event(Kind::Adopted, &self.seat.name, &details, format_args!("container {name} was found {what}"));
+        events::adopted(&self.settings, container.is_paused());
     }
 
     async fn wake(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<Answering, Failure> {
         let begun = Instant::now();
-        let name = self.settings.container.clone();
         self.enter(State::Waking);
-        self.seat.status.set(format!("waking: starting {name}"));
-        let details = Details { container: Some(&name), ..Details::default() };
-        journal::event(Kind::Waking, &self.seat.name, &details, format_args!("starting container {name}"));
+        self.seat.status.set(format!("waking: starting {}", self.settings.container));
+        events::waking(&self.settings);
         let answering = wake(self.place(), room, watch).await?;
-        self.woken(begun, room);
+        self.woken(&answering, begun, room);
         Ok(answering)
     }
 
-    fn woken(&mut self, begun: Instant, room: &Room<'_>) {
+    fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room<'_>) {
         self.seat.state.update(|record| {
             record.state = State::Awake;
             record.failures = 0;
         });
         self.told = None;
-        let (duration, clients) = (begun.elapsed(), room.clients().len());
-        let details = Details {
-            container: Some(&self.settings.container),
-            duration: Some(duration),
-            connections: Some(clients as u64),
-            ..Details::default()
-        };
-        let text = format_args!("after {}; clients waiting: {clients}", took(duration));
-        journal::event(Kind::Ready, &self.seat.name, &details, text);
+        if !answering.late {
+            events::ready(&self.settings, begun.elapsed(), room.clients().len());
+        }
     }
 
     /// Serves until idle or dead. Without a `route` nobody has been served yet in this run of the container, and the first
@@ -197,10 +196,16 @@ impl Sidecar {
                 }
                 () = self.seat.listeners.client(), if route.is_none() => {
                     let begun = Instant::now();
-                    let answering = until_answering(self.place(), room, watch, begun + settings.wake_timeout).await?;
-                    self.woken(begun, room);
-                    container = answering.container.clone();
-                    route = Some(admit(answering, room, connections));
+                    match until_answering(self.place(), room, watch, begun + settings.wake_timeout).await {
+                        Ok(answering) => {
+                            self.woken(&answering, begun, room);
+                            container = answering.container.clone();
+                            route = Some(admit(answering, room, connections));
+                        }
+                        // It was on its way down when it was found; who waits has it woken.
+                        Err(Failure::Died { .. }) => return Ok(End::Died(Some(container))),
+                        Err(failure) => return Err(failure),
+                    }
                 }
                 () = connections.one_ended() => {
                     if rules.connections_are_use {
@@ -223,6 +228,8 @@ impl Sidecar {
                     }
                 },
                 () = at(look), if look.is_some() => {
+                    // The reactor is heard first: what has just arrived is use.
+                    yield_now().await;
                     let now = Instant::now();
                     let idle = idle_at(&rules, connections.last_use(), connections.seen()).map(Instant::from_std);
                     if idle.is_some_and(|idle| idle <= now) && !self.seat.listeners.has_client() && watch.is_subscribed() {
@@ -274,46 +281,23 @@ impl Sidecar {
         }
         connections.finish().await;
         self.enter(State::Asleep);
-        let totals = connections.totals();
-        let details = Details {
-            container: Some(&name),
-            duration: Some(begun.elapsed()),
-            connections: Some(totals.connections),
-            bytes_up: Some(totals.up),
-            bytes_down: Some(totals.down),
-            ..Details::default()
-        };
-        let text = format_args!(
-            "container {name} stopped in {}; connections: {}, bytes up: {}, down: {}",
-            took(begun.elapsed()),
-            totals.connections,
-            totals.up,
-            totals.down
-        );
-        journal::event(Kind::Slept, &self.seat.name, &details, text);
+        events::slept(&self.settings, begun.elapsed(), connections.totals());
         Ok(())
     }
 
     /// The container is dead, not by us: its clients see the end, and the next one wakes it.
-    async fn bury(&mut self, container: Option<Container>, connections: &mut Connections) -> Result<(), Failure> {
+    async fn bury(
+        &mut self,
+        container: Option<Container>,
+        connections: &mut Connections,
+    ) -> Result<(), Failure> {
         connections.finish().await;
         self.enter(State::Asleep);
         let (reason, log) = match &container {
             Some(container) => (container.ending(), last_words(&self.engine, container).await),
             None => ("removed".into(), String::new()),
         };
-        let name = self.settings.container.as_str();
-        let totals = connections.totals();
-        let details = Details {
-            container: Some(name),
-            reason: Some(&reason),
-            connections: Some(totals.connections),
-            bytes_up: Some(totals.up),
-            bytes_down: Some(totals.down),
-            ..Details::default()
-        };
-        let text = format_args!("container {name} has ended: {reason}{}", journal::quote(&log));
-        journal::event(Kind::Died, &self.seat.name, &details, text);
+        events::died(&self.settings, &reason, connections.totals(), &log);
         Ok(())
     }
 
@@ -331,22 +315,11 @@ impl Sidecar {
         });
         let reason = failure.to_string();
         self.seat.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
-        match failure {
-            Failure::Engine(error) if error.is_open() => self.tell_unreachable(&reason, clients),
-            _ => {
-                let name = self.settings.container.as_str();
-                let details = Details {
-                    container: Some(name),
-                    connections: Some(clients as u64),
-                    reason: Some(&reason),
-                    ..Details::default()
-                };
-                let text = format_args!(
-                    "{reason}; clients reset: {clients}; next try in {}{}",
-                    took(pause),
-                    journal::quote(failure.log())
-                );
-                journal::event(Kind::WakeFailed, &self.seat.name, &details, text);
+        match failure.is_open() {
+            true => self.tell_unreachable(&reason, clients),
+            false => {
+                let next = format!("next try in {}", took(pause));
+                events::wake_failed(&self.settings, &reason, clients, &next, failure.log());
             }
         }
         room.turn_away_until(Instant::now() + pause).await;
@@ -356,9 +329,7 @@ impl Sidecar {
         if clients == 0 && self.told.as_deref() == Some(reason) {
             return;
         }
-        let details = Details { connections: Some(clients as u64), reason: Some(reason), ..Details::default() };
-        let text = format_args!("{reason}; clients reset: {clients}");
-        journal::event(Kind::EngineUnreachable, &self.seat.name, &details, text);
+        events::engine_unreachable(&self.settings, reason, clients);
         self.told = Some(reason.to_owned());
     }
 

@@ -17,8 +17,8 @@ use nix::errno::Errno;
 use nix::libc::linger;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, Shutdown, SockFlag, SockType, SockaddrStorage, SockaddrLike, UnixAddr, connect, getpeername,
-    getsockname, getsockopt, setsockopt, shutdown, socket, sockopt,
+    AddressFamily, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
+    getpeername, getsockname, getsockopt, setsockopt, shutdown, socket, sockopt,
 };
 use rustix::net::{SocketFlags, accept_with};
 use tokio::io::Interest;
@@ -36,6 +36,12 @@ pub enum Address {
     Tcp(SocketAddr),
     /// The path of a unix stream socket.
     Unix(PathBuf),
+}
+
+impl Address {
+    fn is_loopback(&self) -> bool {
+        matches!(self, Address::Tcp(addr) if is_loopback(addr.ip()))
+    }
 }
 
 impl fmt::Display for Address {
@@ -85,7 +91,7 @@ impl Stream {
         // A fresh AsyncFd knows no readiness: this waits for the connect to end, either way.
         drop(stream.io.writable().await?);
         match getsockopt(&stream, sockopt::SocketError)? {
-            0 if stream.is_connected_to_itself() => Err(Errno::ECONNREFUSED.into()),
+            0 if address.is_loopback() && stream.is_connected_to_itself() => Err(Errno::ECONNREFUSED.into()),
             0 => Ok(stream),
             error => Err(Errno::from_raw(error).into()),
         }
@@ -177,7 +183,8 @@ impl Listener {
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(context))?;
-            match accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from) {
+            match accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from)
+            {
                 Ok(socket) => return Poll::Ready(Stream::new(socket)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error)),
@@ -200,6 +207,7 @@ fn is_loopback(ip: IpAddr) -> bool {
 #[derive(Debug)]
 pub struct Listeners {
     list: Vec<Listener>,
+    /// While the file table is full: when to try again.
     full_until: Cell<Option<Instant>>,
 }
 
@@ -221,16 +229,22 @@ impl Listeners {
     /// alone), and a full file table is waited out while the clients stay in the kernel's queue.
     pub async fn accept(&self) -> (Stream, Option<u16>) {
         loop {
-            if let Some(until) = self.full_until.get() {
+            let was_full = self.full_until.get();
+            if let Some(until) = was_full {
                 sleep_until(until).await;
-                self.full_until.set(None);
             }
             let (accepted, port) = poll_fn(|context| self.poll_accept(context)).await;
             match accepted {
-                Ok(stream) => return (stream, port),
+                Ok(stream) => {
+                    self.full_until.set(None);
+                    return (stream, port);
+                }
                 Err(error) if is_full_table(&error) => {
-                    tracing::warn!(target: "rouse", "accepting pauses: {error}: raise LimitNOFILE= or lower max_connections");
                     self.full_until.set(Some(Instant::now() + FULL_TABLE_PAUSE));
+                    if was_full.is_none() {
+                        let cure = "raise LimitNOFILE= or lower max_connections";
+                        tracing::warn!(target: "rouse", "accepting pauses until descriptors are free: {error}: {cure}");
+                    }
                 }
                 Err(_) => {}
             }
@@ -277,14 +291,4 @@ fn is_readable(socket: &impl AsFd) -> bool {
 pub fn is_full_table(error: &io::Error) -> bool {
     let full = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| full.contains(&Errno::from_raw(code)))
-}
-
-/// Waits until a descriptor can be had, as a full file table is somebody's passing peak.
-pub async fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match open() {
-            Err(error) if is_full_table(&error) => tokio::time::sleep(FULL_TABLE_PAUSE).await,
-            result => return result,
-        }
-    }
 }

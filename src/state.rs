@@ -96,7 +96,8 @@ impl StateFile {
             failures: 0,
             pid: process::id(),
         };
-        let in_memory = |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
+        let in_memory =
+            |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
         let lock = match lock(&directory.join(format!("{sidecar}.lock"))) {
             Ok(Ok(lock)) => lock,
             Ok(Err(holder)) => return Err(Refused::Taken(holder)),
@@ -152,7 +153,8 @@ pub enum Kept {
 
 /// The lock, or who has it: its file holds the pid.
 fn lock(path: &Path) -> io::Result<Result<Flock<File>, String>> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             lock.set_len(0)?;

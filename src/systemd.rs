@@ -57,7 +57,9 @@ pub fn take_sockets() -> Result<Sockets, Unusable> {
         }
     }
     if wrong.is_empty() && sockets.sidecars.is_empty() {
-        wrong.push(format!("only sockets named {CONTROL:?} were passed, and none of a sidecar: is its socket unit up?"));
+        wrong.push(format!(
+            "only sockets named {CONTROL:?} were passed, and none of a sidecar: is its socket unit up?"
+        ));
     }
     if wrong.is_empty() { Ok(sockets) } else { Err(Unusable(wrong)) }
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::config::{Ready, Sidecar, WhenLate};
 use crate::engine::{Change, Container, Docker, Error, Event, Location, Started, Watch};
-use crate::journal::{self, Details, Kind, took};
+use crate::events;
+use crate::journal::{self, took};
 use crate::readiness;
 use crate::room::Room;
 use crate::route::Route;
@@ -38,6 +39,8 @@ pub struct Answering {
     pub route: Route,
     /// The probe that succeeded, where it is a connection: the first client's.
     pub first: Option<(Address, Stream)>,
+    /// Nothing has answered within `wake_timeout`, and clients are let through all the same.
+    pub late: bool,
 }
 
 /// Why a sidecar cannot be used now.
@@ -117,7 +120,7 @@ pub async fn wake(place: Place<'_>, room: &mut Room<'_>, watch: &mut Watch) -> R
 
 /// The start itself is never cut off: the engine may leave the container half started. Its clients are not kept waiting for
 /// that; nothing else is asked of the container until it has answered.
-async fn start(place: Place<'_>, room: &mut Room<'_>) -> Result<Started, Error> {
+pub async fn start(place: Place<'_>, room: &mut Room<'_>) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
     let mut start = std::pin::pin!(engine.start(&settings.container));
     loop {
@@ -127,14 +130,7 @@ async fn start(place: Place<'_>, room: &mut Room<'_>) -> Result<Started, Error> 
             () = room.gather_while_patient(settings.wake_timeout) => {
                 let clients = room.turn_away();
                 let reason = format!("the engine has not answered the start within {}", took(settings.wake_timeout));
-                let details = Details {
-                    container: Some(&settings.container),
-                    connections: Some(clients as u64),
-                    reason: Some(&reason),
-                    ..Details::default()
-                };
-                let text = format_args!("{reason}; clients reset: {clients}; the start goes on");
-                journal::event(Kind::WakeFailed, &settings.name, &details, text);
+                events::wake_failed(settings, &reason, clients, "the start goes on", "");
             }
         }
     }
@@ -148,15 +144,16 @@ pub async fn until_answering(
     deadline: Instant,
 ) -> Result<Answering, Failure> {
     let settings = place.settings;
-    let mut container = running(place).await?;
+    let (mut container, thawed) = running(place).await?;
     let route = route(place, &container).await?;
     let port = match room.clients().first() {
         Some(client) => client.port,
         None => place.listeners.iter().next().and_then(|listener| listener.port()),
     };
     let address = route.address(port).map_err(|why| no_way(settings, why))?;
-    let by_health = settings.ready == Ready::Healthy && container.has_healthcheck();
-    if settings.ready == Ready::Healthy && !by_health {
+    // A frozen container counts as unhealthy until its next check, which may be half a minute away.
+    let by_health = settings.ready == Ready::Healthy && container.has_healthcheck() && !thawed;
+    if settings.ready == Ready::Healthy && !container.has_healthcheck() {
         let text = "ready = \"healthy\", but the container has no HEALTHCHECK: waiting for its port instead";
         journal::warn(&settings.name, format_args!("{text}"));
     }
@@ -169,35 +166,38 @@ pub async fn until_answering(
                 None
             }
             Ready::HttpOk(path) => {
-                readiness::response(&address, path, |status| status.is_success() || status.is_redirection()).await;
+                readiness::response(&address, path, |status| status.is_success() || status.is_redirection())
+                    .await;
                 None
             }
         }
     };
     let mut probe = std::pin::pin!(probe);
-    let first = loop {
+    let (first, late) = loop {
         if by_health && container.is_healthy() {
-            break None;
+            break (None, false);
         }
         tokio::select! {
             biased;
-            first = &mut probe => break first,
+            first = &mut probe => break (first, false),
             change = watch.next() => match change {
                 // The engine is gone; the container may well come up without it.
                 Change::Lost(_) | Change::Happened(Event::Started) => {}
-                Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => container = running(place).await?,
+                Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => {
+                    (container, _) = running(place).await?;
+                }
             },
             () = room.gather_until(deadline) => {
-                late(settings, &address)?;
-                break None;
+                too_late(settings, &address)?;
+                break (None, true);
             }
         }
     };
-    Ok(Answering { container, route, first })
+    Ok(Answering { container, route, first, late })
 }
 
 /// `wake_timeout` has passed though the start was answered: `when_late` decides.
-fn late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
+fn too_late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
     let what = match &settings.ready {
         Ready::Tcp => format!("nothing listens on {address}"),
         Ready::Http(path) => format!("no response from http://{address}{path}"),
@@ -208,24 +208,22 @@ fn late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
     if settings.when_late == WhenLate::Refuse {
         return Err(Failure::NotReady { container: settings.container.clone(), after, what });
     }
-    let details =
-        Details { container: Some(&settings.container), duration: Some(after), reason: Some(&what), ..Details::default() };
-    let text = format_args!("after {}: {what}; its clients are let through all the same", took(after));
-    journal::event(Kind::Late, &settings.name, &details, text);
+    events::late(settings, &what);
     Ok(())
 }
 
-/// The container, inspected anew, if it runs.
-async fn running(place: Place<'_>) -> Result<Container, Failure> {
+/// The container, inspected anew, if it runs; and whether it had to be thawed for that.
+async fn running(place: Place<'_>) -> Result<(Container, bool), Failure> {
     let Place { settings, engine, .. } = place;
     let mut container = engine.inspect(&settings.container).await?;
-    if container.is_paused() {
+    let thawed = container.is_paused();
+    if thawed {
         engine.unpause(&settings.container).await?;
         container = engine.inspect(&settings.container).await?;
     }
     let name = settings.container.clone();
     if container.is_running() {
-        return Ok(container);
+        return Ok((container, thawed));
     }
     let (ending, log) = (container.ending(), last_words(engine, &container).await);
     Err(match container.is_restarting() {
@@ -257,13 +255,17 @@ async fn route(place: Place<'_>, container: &Container) -> Result<Route, Failure
                         let others = others.join(", ");
                         journal::warn(
                             &settings.name,
-                            format_args!("dialling network {network}; also in {others}: set `network` to choose"),
+                            format_args!(
+                                "dialling network {network}; also in {others}: set `network` to choose"
+                            ),
                         );
                     }
                     Route::to(ip, settings)
                 }
                 Location::Host => Route::to_host(settings),
-                Location::Of(_) => return Err(no_way(settings, "it shares a shared network: set `address`".into())),
+                Location::Of(_) => {
+                    return Err(no_way(settings, "it shares a shared network: set `address`".into()));
+                }
                 Location::Nowhere(why) => return Err(no_way(settings, why)),
             }
         }

@@ -6,10 +6,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::EX_CONFIG;
 use crate::config::{Config, Error};
-
-/// sysexits' EX_CONFIG, which systemd names too.
-const BAD_CONFIGURATION: u8 = 78;
 
 /// One finding, as `--json` shows it.
 #[derive(Serialize)]
@@ -30,7 +28,7 @@ pub fn run(config: Option<&Path>, json: bool) -> ExitCode {
     let _ = print(&config, json, &mut io::stdout().lock(), &mut io::stderr().lock());
     match config.errors().is_empty() {
         true => ExitCode::SUCCESS,
-        false => ExitCode::from(BAD_CONFIGURATION),
+        false => ExitCode::from(EX_CONFIG),
     }
 }
 

@@ -7,11 +7,12 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::EX_CONFIG;
 use crate::helper::{self, End};
-use crate::{journal, systemd};
+use crate::{journal, limits, systemd};
 
 /// Takes the sockets, then starts the runtime: listenfd edits the environment, which only a single thread may.
 pub fn run(config: Option<&Path>) -> ExitCode {
     journal::open();
+    limits::raise();
     let sockets = match systemd::take_sockets() {
         Ok(sockets) => sockets,
         Err(unusable) => {

@@ -77,3 +77,83 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
     };
     Place::start_of(path).error("", Wrong::new(format!("cannot be read: {error}"), cure), Concerns::All)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
+
+    use super::{LARGEST, find, read};
+
+    /// An empty directory of this test's own.
+    fn directory(test: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("rouse-{}-{test}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn complaint(path: &Path) -> String {
+        let mut errors = Vec::new();
+        assert!(read(path, &mut errors).is_none());
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn finds_nothing_where_nothing_is() {
+        let mut errors = Vec::new();
+        assert!(find(Path::new("/nonexistent"), &mut errors).is_empty());
+        assert_eq!(errors, []);
+    }
+
+    #[test]
+    fn finds_files_in_the_order_of_their_names() {
+        let base = directory("order");
+        fs::create_dir(base.join("rouse.d")).unwrap();
+        for name in [
+            "rouse.toml",
+            "rouse.d/b.toml",
+            "rouse.d/10.toml",
+            "rouse.d/9.toml",
+            "rouse.d/.b.toml",
+            "rouse.d/b.toml~",
+        ] {
+            fs::write(base.join(name), "").unwrap();
+        }
+        let mut errors = Vec::new();
+        let found = find(&base, &mut errors);
+        let expected =
+            ["rouse.toml", "rouse.d/10.toml", "rouse.d/9.toml", "rouse.d/b.toml"].map(|name| base.join(name));
+        assert_eq!(found, expected);
+        assert_eq!(errors, []);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn reports_a_dangling_link_and_a_directory_that_is_none() {
+        let base = directory("wrong");
+        symlink("/nonexistent", base.join("rouse.toml")).unwrap();
+        fs::write(base.join("rouse.d"), "").unwrap();
+        let mut errors = Vec::new();
+        let found = find(&base, &mut errors);
+        assert!(complaint(&found[0]).contains("rouse.toml:1:1: cannot be read"));
+        assert!(errors[0].to_string().contains("rouse.d:1:1: cannot be read"), "{}", errors[0]);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn reports_what_is_no_file_of_settings() {
+        let base = directory("odd");
+        assert!(complaint(&base).contains("name a file, not a directory"));
+        assert!(complaint(&base.join("none.toml")).contains("name a file that exists"));
+        assert!(complaint(Path::new("/dev/zero")).contains("larger than 1 MiB"));
+        fs::write(base.join("most.toml"), " ".repeat(LARGEST as usize)).unwrap();
+        assert!(read(&base.join("most.toml"), &mut Vec::new()).is_some());
+        fs::write(base.join("latin1.toml"), b"a = 1\n# \xc3\xa4 caf\xe9").unwrap();
+        assert!(complaint(&base.join("latin1.toml")).contains("latin1.toml:2:8: not UTF-8"));
+        fs::remove_dir_all(base).unwrap();
+    }
+}

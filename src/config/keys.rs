@@ -72,3 +72,39 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> Option<Wrong> {
     };
     Some(Wrong::new("unknown key", cure))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use toml::de::DeValue;
+
+    use super::{KEYS, LATER, Template, set, unknown};
+
+    #[test]
+    fn every_key_is_set_and_refuses_what_it_cannot_be() {
+        let date = DeValue::parse("1979-05-27").unwrap();
+        for key in KEYS {
+            assert!(set(&mut Template::default(), key, date.get_ref()).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_in_the_annotated_configuration() {
+        let annotated = include_str!("../../packaging/rouse.toml");
+        for key in KEYS {
+            let shown = format!("#{key} = ");
+            assert!(annotated.lines().any(|line| line.starts_with(&shown)), "{key}");
+        }
+    }
+
+    #[test]
+    fn later_keys_are_told_from_unknown_ones() {
+        for key in LATER {
+            assert!(!KEYS.contains(key), "{key}");
+            assert_eq!(unknown(key, KEYS).unwrap().what, "not supported yet");
+        }
+        assert_eq!(unknown("colour", KEYS).unwrap().what, "unknown key");
+        assert_eq!(unknown("port", KEYS), None);
+    }
+}

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::name::Name;
 
-pub use error::{Concerns, Error};
+pub use error::Error;
 pub use sidecar::{Address, Idle, Port, Ready, Sidecar, WhenLate};
+use source::Source;
 use walk::{Table, Walk};
 
 mod clash; // what is defined twice
@@ -20,6 +21,13 @@ mod source; // the line and column of a byte
 mod suggest; // the key that was meant
 mod value; // one value, checked
 mod walk; // the tables, key by key
+
+#[cfg(test)]
+mod annotated; // packaging/rouse.toml holds what it says
+#[cfg(test)]
+mod golden; // each case in tests/config, and what is said about it
+#[cfg(test)]
+mod properties; // whatever a file holds, reading it ends well
 
 /// The checked configuration.
 #[derive(Debug)]
@@ -46,7 +54,11 @@ impl Config {
     }
 
     fn of(files: Vec<PathBuf>, mut errors: Vec<Error>) -> Config {
-        let mut sources: Vec<_> = files.iter().filter_map(|path| files::read(path, &mut errors)).collect();
+        let sources = files.iter().filter_map(|path| files::read(path, &mut errors)).collect();
+        Config::from_sources(&files, sources, errors)
+    }
+
+    fn from_sources(files: &[PathBuf], mut sources: Vec<Source>, mut errors: Vec<Error>) -> Config {
         let Walk { errors: found, template, tables } = walk::walk(&mut sources);
         errors.extend(found);
         // Only the directory itself can be missing among the files, and it comes after them.
@@ -80,5 +92,125 @@ impl Config {
             true => Ok(settings.clone().named(name.clone())),
             false => Err(errors),
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The configuration of files with these texts, called `0`, `1` and so on.
+    pub fn config(texts: &[&str]) -> Config {
+        let files: Vec<_> = (0..texts.len()).map(|number| PathBuf::from(number.to_string())).collect();
+        let sources = files.iter().zip(texts).map(|(file, text)| Source::new(file.clone(), text.to_string()));
+        Config::from_sources(&files, sources.collect(), Vec::new())
+    }
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    /// Which of the sidecars `a`, `b` and `z` may run; `z` has no table in any test.
+    fn runnable(texts: &[&str]) -> String {
+        let config = config(texts);
+        ["a", "b", "z"].into_iter().filter(|text| config.sidecar(&name(text)).is_ok()).collect()
+    }
+
+    #[test]
+    fn needs_no_file() {
+        let config = config(&[]);
+        let ollama = config.sidecar(&name("ollama")).unwrap();
+        assert_eq!(config.errors(), []);
+        assert_eq!(ollama.container, "ollama");
+        assert_eq!(ollama.port, Port::Connected);
+        assert_eq!(ollama.idle_timeout, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn builds_each_sidecar_on_the_shared_settings() {
+        let config = config(&[
+            "[sidecar.a]\nidle_timeout = \"1h\"",
+            "[sidecar.b]\nengine = \"unix:///b\"\nport = 80",
+            "[helper]\nengine = \"unix:///h\"\n[defaults]\nidle_timeout = \"never\"\nready = \"http:/\"",
+        ]);
+        let [a, b, z] = ["a", "b", "z"].map(|text| config.sidecar(&name(text)).unwrap());
+        assert_eq!(
+            [a.idle_timeout, b.idle_timeout, z.idle_timeout],
+            [Some(Duration::from_secs(3600)), None, None]
+        );
+        assert_eq!([a.engine, b.engine, z.engine], ["/h", "/b", "/h"].map(|path| Some(path.into())));
+        assert_eq!([a.port, b.port, z.port], [Port::Connected, Port::One(80), Port::Connected]);
+        assert_eq!(a.ready, Ready::Http("/".into()));
+    }
+
+    #[test]
+    fn defaults_come_before_the_helper_in_whatever_file() {
+        let config = config(&["[defaults]\nengine = \"unix:///d\"", "[helper]\nengine = \"unix:///h\""]);
+        assert_eq!(config.sidecar(&name("a")).unwrap().engine, Some("/d".into()));
+    }
+
+    #[test]
+    fn an_error_in_a_table_stops_that_sidecar_alone() {
+        assert_eq!(runnable(&["[sidecar.a]\nport = 0\n[sidecar.b]"]), "bz");
+        assert_eq!(runnable(&["[sidecar.a]\ncolour = 1\n[sidecar.b]"]), "bz");
+        assert_eq!(runnable(&["[sidecar]\na = 1\nb = {}"]), "bz");
+        assert_eq!(runnable(&["[sidecar.a]", "[sidecar.a]\n[sidecar.b]"]), "bz");
+    }
+
+    #[test]
+    fn an_error_that_could_concern_all_stops_all() {
+        for text in [
+            "[helper]\nengine = 1",
+            "[defaults]\nport = 0",
+            "[default]",
+            "port = 80",
+            "sidecar = 1",
+            "[sidecar.\"a b\"]",
+            "[sidecar.a]\nport = = 80",
+            "[sidecar.a]\nport 80",
+        ] {
+            assert_eq!(runnable(&["[sidecar.b]", text]), "", "{text}");
+        }
+        assert_eq!(runnable(&["[defaults]\nport = 80", "[defaults]\nport = 80"]), "");
+    }
+
+    #[test]
+    fn two_sidecars_on_one_container_both_stop() {
+        assert_eq!(runnable(&["[sidecar.a]\ncontainer = \"b\"", "[sidecar.b]"]), "z");
+        assert_eq!(
+            runnable(&["[sidecar.a]\ncontainer = \"b\"\nengine = \"unix:///a\"", "[sidecar.b]"]),
+            "abz"
+        );
+        assert_eq!(runnable(&["[defaults]\ncontainer = \"x\"\n[sidecar.a]\n[sidecar.b]"]), "");
+    }
+
+    #[test]
+    fn naming_the_default_engine_is_no_other_engine() {
+        for engine in ["/run/docker.sock", "/var/run/docker.sock"] {
+            let a = format!("[sidecar.a]\ncontainer = \"b\"\nengine = \"unix://{engine}\"");
+            assert_eq!(runnable(&[&a, "[sidecar.b]"]), "z", "{engine}");
+        }
+    }
+
+    #[test]
+    fn a_sidecar_without_a_table_cannot_take_the_container_of_another() {
+        let config = config(&["[sidecar.a]\ncontainer = \"z\""]);
+        assert_eq!(config.errors(), []);
+        assert!(config.sidecar(&name("a")).is_ok());
+        let errors = config.sidecar(&name("z")).unwrap_err();
+        let message = errors.iter().map(ToString::to_string).collect::<String>();
+        assert!(message.starts_with("0:2:13: sidecar.a.container: the container \"z\""), "{message}");
+    }
+
+    #[test]
+    fn errors_are_in_the_order_of_files_and_lines() {
+        let config = config(&["b = 1\na = 1\n[sidecar.a]\nport = 0", "[defaults]\nport = 0\nx"]);
+        let places: Vec<_> =
+            config.errors().iter().map(|error| (error.file.to_str().unwrap(), error.line)).collect();
+        assert_eq!(places, [("0", 1), ("0", 2), ("0", 4), ("1", 2), ("1", 3)]);
     }
 }

@@ -196,3 +196,126 @@ fn request_path(path: &str) -> Result<String, Wrong> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// `text` as the TOML string it would be in the file.
+    fn read<T>(check: impl Fn(&DeValue) -> Result<T, Wrong>, text: &str) -> Result<T, Wrong> {
+        check(&DeValue::String(text.into()))
+    }
+
+    #[test]
+    fn takes_durations_as_people_write_them() {
+        for (text, millis) in [
+            ("300ms", 300),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("5 min", 300_000),
+            ("1h30m", 5_400_000),
+            ("1.5h", 5_400_000),
+            ("1h 30m 15s", 5_415_000),
+            ("365d", 365 * 24 * 3_600_000),
+            ("31536000000ms", 365 * 24 * 3_600_000),
+        ] {
+            assert_eq!(read(duration, text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_duration() {
+        for text in
+            ["", " ", "5", "m", "-5m", "5M", "1h-1m", "5mm", "soon", "366d", "2y", "0s", "0h0m", "never"]
+        {
+            assert!(read(duration, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_sums_at_which_the_parser_would_overflow() {
+        for text in ["18446744073709551615s 1000ms", "99999999999y", "9999999999y 1s", "99999999s 1000ms"] {
+            assert!(read(duration, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn zero_and_never_have_their_places() {
+        assert_eq!(read(duration_or_zero, "0s"), Ok(Duration::ZERO));
+        assert!(read(duration_or_zero, "never").is_err());
+        assert_eq!(read(duration_or_never, "never"), Ok(None));
+        assert_eq!(read(duration_or_never, "5m"), Ok(Some(Duration::from_secs(300))));
+        assert!(read(duration_or_never, "0s").is_err());
+        assert!(read(duration_or_never, "Never").is_err());
+    }
+
+    #[test]
+    fn takes_addresses_that_need_no_lookup() {
+        assert_eq!(read(address, "127.0.0.1:80"), Ok(Address::Tcp(([127, 0, 0, 1], 80).into())));
+        assert!(matches!(read(address, "[::1]:80"), Ok(Address::Tcp(_))));
+        assert_eq!(read(address, "unix:/run/x.sock"), Ok(Address::Unix("/run/x.sock".into())));
+        for text in [
+            "localhost:80",
+            "80",
+            ":80",
+            "127.0.0.1:0",
+            "unix:",
+            "unix:x",
+            "unix:///x",
+            "unix:/x/",
+            "unix:@x",
+        ] {
+            assert!(read(address, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_the_path_of_a_socket() {
+        assert!(read(engine, &format!("unix:///{}", "x".repeat(106))).is_ok());
+        assert!(read(engine, &format!("unix:///{}", "x".repeat(107))).is_err());
+    }
+
+    #[test]
+    fn takes_container_names_as_docker_does() {
+        for text in ["ollama", "0", "a_b.c-d", "K"] {
+            assert_eq!(read(container, text).as_deref(), Ok(text));
+        }
+        for text in ["", "-a", "_a", ".a", "/a", "a/b", "a b", "a%20b", "ä", "a\n"] {
+            assert!(read(container, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn takes_every_probe() {
+        assert_eq!(read(ready, "tcp"), Ok(Ready::Tcp));
+        assert_eq!(read(ready, "healthy"), Ok(Ready::Healthy));
+        assert_eq!(read(ready, "http:/"), Ok(Ready::Http("/".into())));
+        assert_eq!(read(ready, "http-ok:/a?b=c:d&e=%20"), Ok(Ready::HttpOk("/a?b=c:d&e=%20".into())));
+        for text in [
+            "",
+            "tcp:",
+            "http",
+            "http:",
+            "http:health",
+            "http:/a b",
+            "http:/a#b",
+            "http:/\n",
+            "log:x",
+            "HTTP:/",
+        ] {
+            assert!(read(ready, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_accepted_path_is_one_for_the_http_client() {
+        for c in (0..=u8::MAX).map(char::from) {
+            if let Ok(Ready::Http(path)) = read(ready, &format!("http:/{c}")) {
+                let uri: hyper::Uri = path.parse().unwrap();
+                assert_eq!(uri.path_and_query().unwrap().as_str(), path);
+            }
+        }
+    }
+}

@@ -86,13 +86,16 @@ impl Walk {
         }
     }
 
+    /// The table `name` at the top of `document`, if it is there and is one.
+    fn open<'a>(&mut self, document: &'a Document<'a>, name: &str) -> Option<Section<'a>> {
+        Section::open(document, &document.tables, name, name.to_owned(), Concerns::All, &mut self.errors)
+    }
+
     /// Reads the table `name` of every file into the template.
     fn share(&mut self, documents: &[Document], name: &str, known: &[&str]) {
         let mut places: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         for document in documents {
-            let Some(section) =
-                Section::open(document, &document.tables, name, name, Concerns::All, &mut self.errors)
-            else {
+            let Some(section) = self.open(document, name) else {
                 continue;
             };
             self.errors.extend(section.read(known, &mut self.template));
@@ -106,38 +109,34 @@ impl Walk {
     }
 
     fn read_sidecars(&mut self, document: &Document) {
-        let Some(sidecars) =
-            Section::open(document, &document.tables, "sidecar", "sidecar", Concerns::All, &mut self.errors)
-        else {
+        let Some(sidecars) = self.open(document, "sidecar") else {
             return;
         };
-        for (key, _) in sidecars.table {
+        for key in sidecars.table.keys() {
             let text = key.get_ref().as_ref();
-            let path = sidecars.path(text);
             match Name::new(text) {
-                Ok(name) => self.read_sidecar(&sidecars, name, path),
+                Ok(name) => self.read_sidecar(&sidecars, name, document.place(&key.span())),
                 // Whose table it was meant to be is anybody's guess, so it concerns all.
                 Err(message) => {
                     let (what, cure) = message.rsplit_once(": ").unwrap_or((&message, "another name"));
                     let wrong = Wrong::new(what.replace(&format!("{text:?}"), &quoted(text)), cure);
+                    let path = sidecars.path(text);
                     self.errors.extend(document.error(&key.span(), &path, wrong, Concerns::All));
                 }
             }
         }
     }
 
-    fn read_sidecar(&mut self, sidecars: &Section, name: Name, path: String) {
-        let document = sidecars.document;
-        let Some((header, _)) = sidecars.table.get_key_value(name.as_str()) else {
-            return;
-        };
-        let place = document.place(&header.span());
+    /// Reads the table of the sidecar `name`, which begins at `place`.
+    fn read_sidecar(&mut self, sidecars: &Section, name: Name, place: Place) {
+        let path = sidecars.path(name.as_str());
         let concerns = Concerns::One(name.clone());
         let mut settings = self.template.clone();
         let mut container = place.clone();
         let mut certain = false;
+        let (document, parent) = (sidecars.document, sidecars.table);
         if let Some(section) =
-            Section::open(document, sidecars.table, name.as_str(), &path, concerns, &mut self.errors)
+            Section::open(document, parent, name.as_str(), path, concerns, &mut self.errors)
         {
             let errors = section.read(KEYS, &mut settings);
             let doubtful = [section.path("container"), section.path("engine")];
@@ -158,20 +157,20 @@ impl<'a> Section<'a> {
         document: &'a Document<'a>,
         parent: &'a DeTable<'a>,
         name: &str,
-        key: &str,
+        key: String,
         concerns: Concerns,
         errors: &mut Vec<Error>,
     ) -> Option<Section<'a>> {
         let value = parent.get(name)?;
         match value.get_ref().as_table() {
-            Some(table) => Some(Section { document, table, key: key.to_owned(), concerns }),
+            Some(table) => Some(Section { document, table, key, concerns }),
             None => {
-                let header = if key == "sidecar" { "sidecar.NAME" } else { key };
+                let header = if key == "sidecar" { "sidecar.NAME" } else { &key };
                 let wrong = Wrong::new(
                     format!("{}, not a table", kind(value.get_ref())),
                     format!("a line [{header}] and its keys below"),
                 );
-                errors.extend(document.error(&value.span(), key, wrong, concerns));
+                errors.extend(document.error(&value.span(), &key, wrong, concerns));
                 None
             }
         }
@@ -184,7 +183,9 @@ impl<'a> Section<'a> {
             let name = key.get_ref().as_ref();
             let path = self.path(name);
             if let Some(mut wrong) = unknown(name, known) {
-                if let (Some(first), true) = (self.key.strip_prefix("sidecar."), value.get_ref().is_table()) {
+                // [sidecar.web.example] is a table `example` in the table of `web`, which nobody means.
+                let strange = wrong.cure.starts_with("known here") && value.get_ref().is_table();
+                if let (Some(first), true) = (self.key.strip_prefix("sidecar."), strange) {
                     let whole = written(&format!("{}.{name}", first.trim_matches('"')));
                     wrong.cure = format!("a name with a dot needs quotes: [sidecar.{whole}]");
                 }

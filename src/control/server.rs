@@ -47,6 +47,8 @@ fn refuse(refusal: &Refusal) -> Response<Full<Bytes>> {
     let body = serde_json::to_vec(refusal).unwrap_or_default();
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
     response
 }

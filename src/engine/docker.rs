@@ -73,7 +73,8 @@ impl Docker {
 
     /// What the engine knows of a container.
     pub async fn inspect(&self, container: &str) -> Result<Container, Error> {
-        let (call, answer) = self.call(Method::GET, &format!("/containers/{container}/json"), DEADLINE).await?;
+        let (call, answer) =
+            self.call(Method::GET, &format!("/containers/{container}/json"), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body)
                 .map_err(|error| Error::Garbled { call, what: error.to_string() }),
@@ -89,7 +90,9 @@ impl Docker {
             StatusCode::NO_CONTENT => Ok(Started::Now),
             StatusCode::NOT_MODIFIED => Ok(Started::Already),
             // Frozen: Docker says 409, Podman 500.
-            StatusCode::CONFLICT | StatusCode::INTERNAL_SERVER_ERROR if message(&answer).contains("paused") => {
+            StatusCode::CONFLICT | StatusCode::INTERNAL_SERVER_ERROR
+                if message(&answer).contains("paused") =>
+            {
                 Ok(Started::Already)
             }
             _ => Err(refusal(call, &answer)),
@@ -125,7 +128,9 @@ impl Docker {
         let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail={lines}", container.id);
         let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
         match answer.status {
-            StatusCode::OK if container.has_terminal() => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
+            StatusCode::OK if container.has_terminal() => {
+                Ok(String::from_utf8_lossy(&answer.body).into_owned())
+            }
             StatusCode::OK => Ok(String::from_utf8_lossy(&unframe(&answer.body)).into_owned()),
             _ => Err(refusal(call, &answer)),
         }

@@ -59,7 +59,8 @@ impl Http {
             let api_version = response.headers().get("api-version").and_then(|value| value.to_str().ok());
             let api_version = api_version.map(str::to_owned);
             let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-            let body = body.map_err(|error| Error::Garbled { call: call.clone(), what: error.to_string() })?;
+            let body =
+                body.map_err(|error| Error::Garbled { call: call.clone(), what: error.to_string() })?;
             Ok(Answer { status, api_version, body: body.to_bytes() })
         };
         match timeout(deadline, exchange).await {
@@ -72,9 +73,11 @@ impl Http {
     pub async fn stream(&self, path: &str, deadline: Duration) -> Result<(StatusCode, Incoming), Error> {
         match timeout(deadline, self.send(Method::GET, path)).await {
             Ok(response) => response.map(|response| (response.status(), response.into_body())),
-            Err(_) => {
-                Err(Error::Deadline { socket: self.socket.clone(), call: format!("GET {path}"), after: deadline })
-            }
+            Err(_) => Err(Error::Deadline {
+                socket: self.socket.clone(),
+                call: format!("GET {path}"),
+                after: deadline,
+            }),
         }
     }
 

@@ -155,7 +155,8 @@ impl Container {
 
     /// Where to dial it: the first network by name with an address, or `wanted`; IPv4 first.
     pub fn location(&self, wanted: Option<&str>) -> Location {
-        let mode = self.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default();
+        let mode =
+            self.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default();
         let networks = self.network_settings.as_ref().and_then(|settings| settings.networks.clone());
         let networks = networks.unwrap_or_default();
         if let Some(other) = mode.strip_prefix("container:") {
@@ -176,7 +177,9 @@ impl Container {
             .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
             .filter_map(|(name, network)| Some((name.clone(), network.address()?)));
         match found.next() {
-            Some((network, ip)) => Location::Own { ip, network, others: found.map(|(name, _)| name).collect() },
+            Some((network, ip)) => {
+                Location::Own { ip, network, others: found.map(|(name, _)| name).collect() }
+            }
             None => Location::Nowhere(format!(
                 "it has no address (network mode {mode:?}): give it a network, or set `address`"
             )),
@@ -216,7 +219,10 @@ mod tests {
     fn a_wanted_network_wins_and_a_missing_one_is_named() {
         let nets = r#"{"a":{"IPAddress":"10.0.0.1"},"v6":{"IPAddress":"","GlobalIPv6Address":"fd00::2"}}"#;
         let own = container("a", nets).location(Some("v6"));
-        assert_eq!(own, Location::Own { ip: "fd00::2".parse().unwrap(), network: "v6".into(), others: vec![] });
+        assert_eq!(
+            own,
+            Location::Own { ip: "fd00::2".parse().unwrap(), network: "v6".into(), others: vec![] }
+        );
         let Location::Nowhere(why) = container("a", nets).location(Some("b")) else { panic!() };
         assert!(why.contains(r#""b""#) && why.contains("a, v6"), "{why}");
     }

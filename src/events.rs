@@ -1,0 +1,100 @@
+//! What is told of a sidecar, in words: one function for each event.
+
+use std::time::Duration;
+
+use crate::config::{Error, Sidecar};
+use crate::connections::Totals;
+use crate::journal::{Details, Kind, event, quote, took};
+use crate::name::Name;
+
+/// A client came; its container is being started.
+pub fn waking(sidecar: &Sidecar) {
+    let container = &sidecar.container;
+    event(Kind::Waking, &sidecar.name, &of(container), format_args!("starting container {container}"));
+}
+
+/// The container answers; so many clients have waited for it.
+pub fn ready(sidecar: &Sidecar, after: Duration, clients: usize) {
+    let details =
+        Details { duration: Some(after), connections: Some(clients as u64), ..of(&sidecar.container) };
+    event(
+        Kind::Ready,
+        &sidecar.name,
+        &details,
+        format_args!("after {}; clients waiting: {clients}", took(after)),
+    );
+}
+
+/// The container does not answer yet, and its clients are let through all the same.
+pub fn late(sidecar: &Sidecar, reason: &str) {
+    let after = sidecar.wake_timeout;
+    let details = Details { duration: Some(after), reason: Some(reason), ..of(&sidecar.container) };
+    let text = format_args!("after {}: {reason}; its clients are let through all the same", took(after));
+    event(Kind::Late, &sidecar.name, &details, text);
+}
+
+/// The clients that have waited were reset; what comes next; the container's last words.
+pub fn wake_failed(sidecar: &Sidecar, reason: &str, clients: usize, next: &str, log: &str) {
+    let details =
+        Details { connections: Some(clients as u64), reason: Some(reason), ..of(&sidecar.container) };
+    let text = format_args!("{reason}; clients reset: {clients}; {next}{}", quote(log));
+    event(Kind::WakeFailed, &sidecar.name, &details, text);
+}
+
+/// The engine does not answer.
+pub fn engine_unreachable(sidecar: &Sidecar, reason: &str, clients: usize) {
+    let details = Details { connections: Some(clients as u64), reason: Some(reason), ..Details::default() };
+    let text = format_args!("{reason}; clients reset: {clients}");
+    event(Kind::EngineUnreachable, &sidecar.name, &details, text);
+}
+
+/// A container that was up already is looked after from now on.
+pub fn adopted(sidecar: &Sidecar, paused: bool) {
+    let (container, what) = (&sidecar.container, if paused { "paused" } else { "running" });
+    event(
+        Kind::Adopted,
+        &sidecar.name,
+        &of(container),
+        format_args!("container {container} was found {what}"),
+    );
+}
+
+/// The container was stopped for idleness.
+pub fn slept(sidecar: &Sidecar, stop: Duration, totals: Totals) {
+    let container = &sidecar.container;
+    let Totals { connections, up, down } = totals;
+    let text = format_args!(
+        "container {container} stopped in {}; connections: {connections}, bytes up: {up}, down: {down}",
+        took(stop)
+    );
+    let details = Details { duration: Some(stop), ..with(totals, container) };
+    event(Kind::Slept, &sidecar.name, &details, text);
+}
+
+/// The container has ended, and not by us.
+pub fn died(sidecar: &Sidecar, reason: &str, totals: Totals, log: &str) {
+    let container = &sidecar.container;
+    let text = format_args!("container {container} has ended: {reason}{}", quote(log));
+    event(Kind::Died, &sidecar.name, &Details { reason: Some(reason), ..with(totals, container) }, text);
+}
+
+/// The configuration of a sidecar cannot be used.
+pub fn config_rejected(sidecar: &Name, errors: &[Error]) {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let details = Details { reason: lines.first().map(String::as_str), ..Details::default() };
+    let text = format_args!("clients are reset until this is mended:{}", quote(&lines.join("\n")));
+    event(Kind::ConfigRejected, sidecar, &details, text);
+}
+
+fn of(container: &str) -> Details<'_> {
+    Details { container: Some(container), ..Details::default() }
+}
+
+fn with(totals: Totals, container: &str) -> Details<'_> {
+    Details {
+        connections: Some(totals.connections),
+        bytes_up: Some(totals.up),
+        bytes_down: Some(totals.down),
+        ..of(container)
+    }
+}
