@@ -44,7 +44,7 @@ enum Rest {
     /// Its container is asleep.
     Asleep(Seat),
     /// It had no usable configuration; this one has.
-    Mended(Seat, Config),
+    Mended(Seat, Box<Config>),
 }
 
 /// What the lives of one helper have in common.
@@ -104,7 +104,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
                     });
                 }
                 Rest::Mended(seat, config) => {
-                    house.config = config;
+                    house.config = *config;
                     house.begin(seat, &mut lives);
                 }
             },
@@ -208,7 +208,7 @@ async fn endure(seat: Seat, mut errors: Vec<config::Error>, file: Option<PathBuf
         loop {
             seat.listeners.client().await;
             let config = Config::read(file.as_deref());
-            let Err(found) = config.sidecar(&seat.name) else { return Rest::Mended(seat, config) };
+            let Err(found) = config.sidecar(&seat.name) else { return Rest::Mended(seat, Box::new(config)) };
             while seat.listeners.has_client() {
                 drop(seat.listeners.accept().await);
             }

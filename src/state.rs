@@ -257,7 +257,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path());
         let second = StateFile::open(directory.path(), &Name::new("web").unwrap());
-        assert_eq!(second.unwrap_err().to_string().contains(&process::id().to_string()), true);
+        assert!(second.unwrap_err().to_string().contains(&process::id().to_string()));
         drop(first);
         open(directory.path());
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::name::Name;
 
 pub use error::Error;
-pub use sidecar::{Address, Idle, Port, Ready, Sidecar, WhenLate};
+pub use sidecar::{Idle, Port, Ready, Sidecar, WhenLate};
 use source::Source;
 use walk::{Table, Walk};
 

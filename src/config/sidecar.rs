@@ -1,11 +1,11 @@
 //! The settings of one sidecar, and the defaults of each.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::socket::Address;
 
 /// Everything the configuration says about one sidecar, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,15 +51,6 @@ pub enum Port {
     One(u16),
     /// From the port the client connected to, to the port in the container.
     Map(BTreeMap<u16, u16>),
-}
-
-/// What to dial instead of the container's own address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// An IP address and a port.
-    Tcp(SocketAddr),
-    /// The absolute path of a unix socket.
-    Unix(PathBuf),
 }
 
 /// How to tell that a sidecar answers.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::error::{Wrong, quoted, shortened};
-use super::sidecar::{Address, Ready};
+use super::sidecar::Ready;
+use crate::socket::Address;
 
 const DURATION: &str = r#"a duration in quotes, such as "90s", "5m" or "1h30m""#;
 const ENGINE: &str = r#"an absolute path such as "unix:///run/docker.sock""#;
