@@ -209,9 +209,7 @@ async fn endure(seat: Seat, mut errors: Vec<config::Error>, file: Option<PathBuf
             seat.listeners.client().await;
             let config = Config::read(file.as_deref());
             let Err(found) = config.sidecar(&seat.name) else { return Rest::Mended(seat, Box::new(config)) };
-            while seat.listeners.has_client() {
-                drop(seat.listeners.accept().await);
-            }
+            seat.listeners.reset_queued();
             if found != errors {
                 errors = found;
                 break;

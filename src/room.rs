@@ -69,14 +69,13 @@ impl<'a> Room<'a> {
         self.clients.drain(..)
     }
 
-    /// Resets who waits here and says how many that were; the kernel's queue is left to [`Room::turn_away_until`].
+    /// Resets who waits, here and in the kernel's queue, and says how many that were.
     pub fn turn_away(&mut self) -> usize {
-        self.clients.drain(..).count()
+        self.clients.drain(..).count() + self.listeners.reset_queued()
     }
 
     /// Resets whoever comes, at once, until `deadline`.
     pub async fn turn_away_until(&mut self, deadline: Instant) {
-        self.turn_away();
         loop {
             tokio::select! {
                 biased;

@@ -52,10 +52,21 @@ pub struct Sidecar {
     told: Option<String>,
 }
 
+/// What one turn of a life was.
+#[derive(Debug)]
+enum Turn {
+    /// A time awake, which is over.
+    Awake,
+    /// A look that found it asleep and unasked for.
+    Asleep,
+}
+
 /// What ended a time awake.
 #[derive(Debug)]
 enum End {
+    /// Unused for `idle_timeout`.
     Idle(Container),
+    /// Ended, though not by us; none if it is not even there any more.
     Died(Option<Container>),
 }
 
@@ -65,15 +76,16 @@ impl Sidecar {
         Sidecar { seat, settings, engine, pipes, told: None }
     }
 
-    /// Lives until the container is asleep and no client is queued.
+    /// Lives until a look finds the container asleep and nobody who asks for it.
     pub async fn live(mut self) -> Seat {
         let mut watch = Watch::new(self.engine.clone(), self.settings.container.clone());
+        self.seat.state.update(|record| record.container.clone_from(&self.settings.container));
         let listeners = self.seat.listeners.clone();
         let mut room = Room::new(&listeners, self.settings.max_waiting.min(self.settings.max_connections));
         loop {
             match self.once(&mut room, &mut watch).await {
-                Ok(()) if listeners.has_client() || !room.clients().is_empty() => {}
-                Ok(()) => break,
+                Ok(Turn::Awake) => {}
+                Ok(Turn::Asleep) => break,
                 Err(failure) => self.fail(&failure, &mut room).await,
             }
         }
@@ -82,34 +94,38 @@ impl Sidecar {
     }
 
     /// One time awake, or a look that finds it asleep.
-    async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<Turn, Failure> {
         // Subscribed first, inspected then: what changes in between is told.
         watch.subscribed().await?;
         self.settle(room).await?;
         let asked = self.seat.listeners.has_client() || !room.clients().is_empty();
         let container = match self.engine.inspect(&self.settings.container).await {
             // Nobody asks for it: it may be made later.
-            Err(Error::NoSuchContainer { message }) if !asked => {
-                journal::warn(&self.seat.name, format_args!("{message}"));
-                return Ok(());
+            Err(error @ Error::NoSuchContainer { .. }) if !asked => {
+                if self.told.is_none() {
+                    journal::warn(&self.seat.name, format_args!("{error}"));
+                }
+                return Ok(Turn::Asleep);
             }
             inspected => inspected?,
         };
         let mut connections = Connections::new(self.seat.name.clone(), self.pipes.clone());
-        let route = if container.is_up() {
+        let end = if container.is_up() {
             self.adopt(&container);
-            None
+            self.serve(container, None, &mut connections, room, watch).await?
         } else if asked {
             let answering = self.wake(room, watch).await?;
-            Some(admit(answering, room, &mut connections))
+            let (container, route) = admit(answering, room, &mut connections);
+            self.serve(container, Some(route), &mut connections, room, watch).await?
         } else {
             self.enter(State::Asleep);
-            return Ok(());
+            return Ok(Turn::Asleep);
         };
-        match self.serve(container, route, &mut connections, room, watch).await? {
-            End::Idle(container) => self.sleep(&container, &mut connections).await,
+        match end {
+            End::Idle(container) => self.sleep(&container, &mut connections).await?,
             End::Died(container) => self.bury(container, &mut connections).await,
         }
+        Ok(Turn::Awake)
     }
 
     /// Ends what the last helper, or the last try, has begun and not seen the end of.
@@ -142,7 +158,6 @@ impl Sidecar {
 
     fn adopt(&mut self, container: &Container) {
         self.enter(State::Awake);
-        self.seat.status.set("awake: adopted, no client yet".into());
         events::adopted(&self.settings, container.is_paused());
     }
 
@@ -199,8 +214,8 @@ impl Sidecar {
                     match until_answering(self.place(), room, watch, begun + settings.wake_timeout).await {
                         Ok(answering) => {
                             self.woken(&answering, begun, room);
-                            container = answering.container.clone();
-                            route = Some(admit(answering, room, connections));
+                            let (answers, way) = admit(answering, room, connections);
+                            (container, route) = (answers, Some(way));
                         }
                         // It was on its way down when it was found; who waits has it woken.
                         Err(Failure::Died { .. }) => return Ok(End::Died(Some(container))),
@@ -286,11 +301,7 @@ impl Sidecar {
     }
 
     /// The container is dead, not by us: its clients see the end, and the next one wakes it.
-    async fn bury(
-        &mut self,
-        container: Option<Container>,
-        connections: &mut Connections,
-    ) -> Result<(), Failure> {
+    async fn bury(&mut self, container: Option<Container>, connections: &mut Connections) {
         connections.finish().await;
         self.enter(State::Asleep);
         let (reason, log) = match &container {
@@ -298,7 +309,6 @@ impl Sidecar {
             None => ("removed".into(), String::new()),
         };
         events::died(&self.settings, &reason, connections.totals(), &log);
-        Ok(())
     }
 
     /// Resets every client, says why once, and keeps away from the engine for a while.
@@ -320,6 +330,7 @@ impl Sidecar {
             false => {
                 let next = format!("next try in {}", took(pause));
                 events::wake_failed(&self.settings, &reason, clients, &next, failure.log());
+                self.told = Some(reason);
             }
         }
         room.turn_away_until(Instant::now() + pause).await;
@@ -334,10 +345,8 @@ impl Sidecar {
     }
 
     fn enter(&mut self, state: State) {
-        let container = self.settings.container.clone();
         self.seat.state.update(|record| {
             record.state = state;
-            record.container = container;
             record.started_at = None;
         });
     }
@@ -348,16 +357,16 @@ impl Sidecar {
 }
 
 /// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
-fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connections) -> Route {
-    let Answering { route, mut first, .. } = answering;
+fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connections) -> (Container, Route) {
+    let Answering { container, route, mut first, .. } = answering;
     for client in room.open() {
         let Ok(address) = route.address(client.port) else { continue };
         match first.take_if(|(probed, _)| *probed == address) {
-            Some((_, container)) => connections.relay(client.stream, container),
+            Some((_, stream)) => connections.relay(client.stream, stream),
             None => connections.dial(client.stream, address),
         }
     }
-    route
+    (container, route)
 }
 
 async fn at(moment: Option<Instant>) {

@@ -105,7 +105,9 @@ impl StateFile {
         };
         let path = directory.join(format!("{sidecar}.json"));
         let (record, kept) = match read(&path) {
-            Ok(Some(record)) if record.boot_id == fresh.boot_id => (record, Kept::InFile),
+            Ok(Some(record)) if record.boot_id == fresh.boot_id && !fresh.boot_id.is_empty() => {
+                (record, Kept::InFile)
+            }
             // From another boot: only the count of failures still says something.
             Ok(Some(record)) => (Record { failures: record.failures, ..fresh }, Kept::InFile),
             Ok(None) => (fresh, Kept::InFile),

@@ -1,0 +1,48 @@
+PREFIX  ?= /usr
+DESTDIR ?=
+
+CARGO   ?= cargo
+BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
+UNITS   := rouse@.socket rouse-control@.socket rouse@.service
+
+# Where each kind of file belongs below PREFIX.
+bindir      := $(DESTDIR)$(PREFIX)/bin
+unitdir     := $(DESTDIR)$(PREFIX)/lib/systemd/system
+sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
+tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+exampledir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/examples
+
+.PHONY: all build install demo test bench-wake check help
+
+all: build
+
+build:                ## build the release binary
+	$(CARGO) build --release --locked
+
+install: build        ## put binary, units and examples below DESTDIR and PREFIX (/usr)
+	install -D -m 0755 $(BINARY) $(bindir)/rouse
+	install -d $(unitdir)
+	install -m 0644 $(UNITS:%=units/%) $(unitdir)
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service
+	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
+	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
+	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(exampledir))/{} \;
+ifeq ($(DESTDIR),)
+	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && systemctl daemon-reload'
+endif
+
+demo:                 ## watch a connection wake a real container
+	packaging/demo
+
+test:                 ## run all tests
+	tests/run
+
+bench-wake:           ## measure what rouse adds to a container's start
+	tests/bench-wake/run
+
+check:                ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+help:                 ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
