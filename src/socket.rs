@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -180,11 +181,14 @@ impl Listener {
         })
     }
 
+    fn accept(&self) -> io::Result<OwnedFd> {
+        Ok(accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+    }
+
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(context))?;
-            match accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from)
-            {
+            match self.accept() {
                 Ok(socket) => return Poll::Ready(Stream::new(socket)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error)),
@@ -274,6 +278,11 @@ impl Listeners {
             Poll::Pending
         };
         poll_fn(queued).await;
+    }
+
+    /// Resets who is queued at this moment and says how many that were.
+    pub fn reset_queued(&self) -> usize {
+        self.list.iter().map(|listener| iter::from_fn(|| listener.accept().ok()).count()).sum()
     }
 
     /// Whether a client is queued at this moment, whatever the reactor has heard of it.
