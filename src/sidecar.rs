@@ -86,7 +86,7 @@ impl Sidecar {
             match self.once(&mut room, &mut watch).await {
                 Ok(Turn::Awake) => {}
                 Ok(Turn::Asleep) => break,
-                Err(failure) => self.fail(&failure, &mut room).await,
+                Err(failure) => self.fail(&failure, &mut room, &mut watch).await,
             }
         }
         self.seat.status.set("asleep, the next connection wakes it".into());
@@ -312,7 +312,7 @@ impl Sidecar {
     }
 
     /// Resets every client, says why once, and keeps away from the engine for a while.
-    async fn fail(&mut self, failure: &Failure, room: &mut Room<'_>) {
+    async fn fail(&mut self, failure: &Failure, room: &mut Room<'_>, watch: &mut Watch) {
         let clients = room.turn_away();
         let failures = self.seat.state.record().failures;
         let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(failures.min(8)));
@@ -333,7 +333,11 @@ impl Sidecar {
                 self.told = Some(reason);
             }
         }
-        room.turn_away_until(Instant::now() + pause).await;
+        tokio::select! {
+            () = room.turn_away_until(Instant::now() + pause) => {}
+            // An engine that is back need not be waited for any longer.
+            () = watch.back() => {}
+        }
     }
 
     fn tell_unreachable(&mut self, reason: &str, clients: usize) {

@@ -86,12 +86,19 @@ impl Watch {
             return Ok(());
         }
         self.engine.ping().await?;
-        let subscribed = async { while !matches!(self.next().await, Change::Subscribed) {} };
-        timeout(PATIENCE, subscribed).await.map_err(|_| Error::Deadline {
+        timeout(PATIENCE, self.back()).await.map_err(|_| Error::Deadline {
             socket: self.engine.socket().to_owned(),
             call: "GET /events".into(),
             after: PATIENCE,
         })
+    }
+
+    /// Waits until the engine is back; for ever if it was not away.
+    pub async fn back(&mut self) {
+        if self.subscribed {
+            return pending().await;
+        }
+        while !matches!(self.next().await, Change::Subscribed) {}
     }
 
     fn note(&mut self, change: Change) -> Change {
