@@ -66,8 +66,8 @@ enum Turn {
 enum End {
     /// Unused for `idle_timeout`.
     Idle(Container),
-    /// Ended, though not by us; none if it is not even there any more.
-    Died(Option<Container>),
+    /// Ended, though not by us.
+    Died,
 }
 
 impl Sidecar {
@@ -123,7 +123,7 @@ impl Sidecar {
         };
         match end {
             End::Idle(container) => self.sleep(&container, &mut connections).await?,
-            End::Died(container) => self.bury(container, &mut connections).await,
+            End::Died => self.bury(&mut connections).await,
         }
         Ok(Turn::Awake)
     }
@@ -133,17 +133,13 @@ impl Sidecar {
         let container = &self.settings.container;
         let repeated = match self.seat.state.record().state {
             State::Waking => start(self.place(), room).await.map(drop),
-            State::Sleeping => {
-                let found = self.engine.inspect(container).await?;
-                let same_run = self.seat.state.record().started_at.as_deref() == Some(found.started_at());
-                match found.is_up() && same_run {
-                    true => {
-                        self.seat.status.set(format!("going to sleep: stopping {container}"));
-                        self.engine.stop(container, self.settings.stop_timeout).await
-                    }
-                    false => Ok(()),
+            State::Sleeping => match self.engine.inspect(container).await {
+                Ok(found) if found.is_up() && self.seat.state.is_of_run(found.started_at()) => {
+                    self.seat.status.set(format!("going to sleep: stopping {container}"));
+                    self.engine.stop(container, self.settings.stop_timeout).await
                 }
-            }
+                inspected => inspected.map(drop),
+            },
             State::Asleep | State::Awake => return Ok(()),
         };
         match repeated {
@@ -218,7 +214,7 @@ impl Sidecar {
                             (container, route) = (answers, Some(way));
                         }
                         // It was on its way down when it was found; who waits has it woken.
-                        Err(Failure::Died { .. }) => return Ok(End::Died(Some(container))),
+                        Err(Failure::Died { .. }) => return Ok(End::Died),
                         Err(failure) => return Err(failure),
                     }
                 }
@@ -232,11 +228,11 @@ impl Sidecar {
                     Change::Happened(Event::Healthy) => {}
                     Change::Subscribed | Change::Happened(Event::Started | Event::Died) => {
                         match self.engine.inspect(&settings.container).await {
-                            Ok(found) if !found.is_up() => return Ok(End::Died(Some(found))),
+                            Ok(found) if !found.is_up() => return Ok(End::Died),
                             // Another run: its address is another one, and whether it answers yet is unknown.
                             Ok(found) if found.started_at() != container.started_at() => (container, route) = (found, None),
                             Ok(_) => self.told = None,
-                            Err(Error::NoSuchContainer { .. }) => return Ok(End::Died(None)),
+                            Err(Error::NoSuchContainer { .. }) => return Ok(End::Died),
                             // What cannot be asked is asked again once the engine is back.
                             Err(_) => {}
                         }
@@ -301,12 +297,12 @@ impl Sidecar {
     }
 
     /// The container is dead, not by us: its clients see the end, and the next one wakes it.
-    async fn bury(&mut self, container: Option<Container>, connections: &mut Connections) {
+    async fn bury(&mut self, connections: &mut Connections) {
         connections.finish().await;
         self.enter(State::Asleep);
-        let (reason, log) = match &container {
-            Some(container) => (container.ending(), last_words(&self.engine, container).await),
-            None => ("removed".into(), String::new()),
+        let (reason, log) = match self.engine.inspect(&self.settings.container).await {
+            Ok(container) => (container.ending(), last_words(&self.engine, &container).await),
+            Err(error) => (error.to_string(), String::new()),
         };
         events::died(&self.settings, &reason, connections.totals(), &log);
     }

@@ -125,6 +125,11 @@ impl StateFile {
         &self.record
     }
 
+    /// Whether the stop that was asked for was meant for the run that started then, and not for a later one.
+    pub fn is_of_run(&self, started_at: &str) -> bool {
+        self.record.started_at.as_deref() == Some(started_at)
+    }
+
     /// Changes the record and writes it, atomically. A write that fails (a full disk) must not stop a wake, so it only
     /// says so.
     pub fn update(&mut self, change: impl FnOnce(&mut Record)) {
