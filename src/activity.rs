@@ -1,6 +1,8 @@
 //! What counts as use, and when a sidecar is idle: pure, over observations and a clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The settings that decide.
 #[derive(Clone, Copy, Debug)]

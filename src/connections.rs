@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::{Id, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::activity::Seen;
 use crate::dial::dial;
 use crate::journal;
 use crate::name::Name;
+use crate::readiness;
 use crate::relay::{Meter, Pipes, relay};
 use crate::socket::{Address, Stream};
 
@@ -65,9 +66,14 @@ impl Connections {
         self.spawn(client, async move |_| Ok(container));
     }
 
-    /// Dials the container for a client, and relays.
-    pub fn dial(&mut self, client: Stream, address: Address) {
+    /// Dials the container for a client, and relays. During its `grace` a refusal means that it does not listen yet.
+    pub fn dial(&mut self, client: Stream, address: Address, grace: Option<Instant>) {
         self.spawn(client, async move |sidecar| {
+            if let Some(grace) = grace
+                && let Ok(container) = timeout_at(grace, readiness::connection(&address)).await
+            {
+                return Ok(container);
+            }
             dial(&address).await.inspect_err(|error| {
                 journal::debug(
                     sidecar,

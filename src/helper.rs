@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Interval, interval};
 
 use crate::config::{self, Config};
@@ -54,6 +54,8 @@ struct House {
     config: Config,
     engines: BTreeMap<PathBuf, Rc<Docker>>,
     pipes: Rc<Pipes>,
+    /// For each sidecar: the file table is theirs together.
+    most_connections: usize,
 }
 
 /// Runs the sidecars behind `sockets`, with the configuration in `file` or in the usual place.
@@ -63,19 +65,34 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
     let mut hangup = signal(SignalKind::hangup())?;
     systemd::notify_ready();
 
-    let config = Config::read(file);
-    let mut house =
-        House { file: file.map(Path::to_owned), config, engines: BTreeMap::new(), pipes: Rc::default() };
+    let mut house = House {
+        file: file.map(Path::to_owned),
+        config: Config::read(file),
+        engines: BTreeMap::new(),
+        pipes: Rc::default(),
+        most_connections: (limits::connections() / sockets.sidecars.len()).max(1),
+    };
     let board = Board::default();
     let control = Listeners::new(sockets.control)?;
     let mut doors = Vec::new();
     let mut lives = JoinSet::new();
     for (name, sockets) in sockets.sidecars {
         let listeners = Rc::new(Listeners::new(sockets)?);
-        if let Some(state) = open_state(&name) {
-            doors.push(listeners.clone());
-            let status = board.place(name.clone());
-            house.begin(Seat { name, listeners, state, status }, &mut lives);
+        match open_state(&name) {
+            Some(state) => {
+                doors.push(listeners.clone());
+                let status = board.place(name.clone());
+                house.begin(Seat { name, listeners, state, status }, &mut lives);
+            }
+            None => {
+                // Its clients came to the wrong door, and must not wait before it.
+                listeners.reset_queued();
+                spawn_local(async move {
+                    loop {
+                        drop(listeners.accept().await);
+                    }
+                });
+            }
         }
     }
     if doors.is_empty() {
@@ -168,7 +185,7 @@ impl House {
     fn begin(&mut self, seat: Seat, lives: &mut JoinSet<Rest>) {
         match self.config.sidecar(&seat.name) {
             Ok(mut settings) => {
-                settings.max_connections = settings.max_connections.min(limits::connections());
+                settings.max_connections = settings.max_connections.min(self.most_connections);
                 let engine = self.engine(&settings);
                 let sidecar = Sidecar::new(seat, settings, engine, self.pipes.clone());
                 lives.spawn_local(async { Rest::Asleep(sidecar.live().await) });

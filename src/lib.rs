@@ -8,7 +8,6 @@ mod helper; // one helper: a life per sidecar, signals, exit
 
 mod activity; // what counts as use, and when a sidecar is idle
 mod connections; // the open connections: their tasks are the count
-mod readiness; // whether an address answers yet
 mod room; // clients that came before their container was ready
 mod route;
 mod sidecar; // the life of one sidecar, in straight lines
@@ -25,6 +24,7 @@ mod engine; // what starts and stops containers
 mod journal; // events: to journald, or as lines on stderr
 mod limits; // how many connections fit
 mod name;
+mod readiness; // whether an address answers yet
 mod relay; // bytes from one socket to another and back
 mod socket; // stream sockets on the reactor
 mod systemd; // sockets by name in, notifications out // what a sidecar may be called

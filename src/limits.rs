@@ -2,8 +2,10 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Of the descriptors, one in four is kept for pipes and engine calls, but no more than this many.
-const KEPT: usize = 512;
+/// What the helper itself has open: listeners, reactor, signals, state, engine calls.
+const OWN: usize = 16;
+/// Of the others, one in four is kept for pipes, but no more than this many.
+const PIPES: usize = 512;
 
 /// Raises the soft limit to the hard one: systemd keeps it at 1024 for programs that use select(2), and asks others to do
 /// so (systemd.exec(5), LimitNOFILE=).
@@ -19,6 +21,6 @@ pub fn raise() {
 /// How many connections of two sockets each fit.
 pub fn connections() -> usize {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-    let descriptors = usize::try_from(soft).unwrap_or(usize::MAX);
-    ((descriptors - (descriptors / 4).min(KEPT)) / 2).max(1)
+    let descriptors = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(OWN);
+    (descriptors - (descriptors / 4).min(PIPES)) / 2
 }

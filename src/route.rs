@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use tokio::time::Instant;
+
 use crate::config::{Port, Sidecar};
 use crate::socket::{Address, Listeners};
 
@@ -10,6 +12,8 @@ use crate::socket::{Address, Listeners};
 pub struct Route {
     host: Host,
     port: Port,
+    /// The address that the readiness probe went to, and until when others may take to answer too.
+    probed: Option<(Address, Instant)>,
 }
 
 #[derive(Clone, Debug)]
@@ -23,12 +27,12 @@ impl Route {
     /// The way that the configuration gives, if it does: it needs no container to look at.
     pub fn fixed(settings: &Sidecar) -> Option<Route> {
         let address = settings.address.clone()?;
-        Some(Route { host: Host::Fixed(address), port: Port::Connected })
+        Some(Route { host: Host::Fixed(address), port: Port::Connected, probed: None })
     }
 
     /// The way to a container's own address.
     pub fn to(ip: IpAddr, settings: &Sidecar) -> Route {
-        Route { host: Host::Ip(ip), port: settings.port.clone() }
+        Route { host: Host::Ip(ip), port: settings.port.clone(), probed: None }
     }
 
     /// The way to a container that shares the host's network.
@@ -57,6 +61,17 @@ impl Route {
         Ok(Address::Tcp(SocketAddr::new(ip, inside)))
     }
 
+    /// The readiness probe went to `address`; whatever else it listens on, it has until `deadline`.
+    pub fn probed(self, address: Address, deadline: Instant) -> Route {
+        Route { probed: Some((address, deadline)), ..self }
+    }
+
+    /// Until when a refusal by `address` may only mean “not yet”: one port of several was probed, and it was another.
+    pub fn grace(&self, address: &Address) -> Option<Instant> {
+        let (probed, deadline) = self.probed.as_ref()?;
+        (probed != address).then_some(*deadline)
+    }
+
     /// Refuses a way that leads back to our own socket: each connection would make the next one, without end.
     pub fn check(&self, listeners: &Listeners) -> Result<(), String> {
         for listener in listeners.iter() {
@@ -78,7 +93,7 @@ mod tests {
     use super::*;
 
     fn route(port: Port) -> Route {
-        Route { host: Host::Ip([10, 0, 0, 2].into()), port }
+        Route { host: Host::Ip([10, 0, 0, 2].into()), port, probed: None }
     }
 
     fn address(port: Port, connected: Option<u16>) -> Result<String, String> {

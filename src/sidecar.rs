@@ -202,7 +202,7 @@ impl Sidecar {
                 biased;
                 (client, port) = self.seat.listeners.accept(), if route.is_some() && connections.len() < settings.max_connections => {
                     if let Some(route) = &route && let Ok(address) = route.address(port) {
-                        connections.dial(client, address);
+                        connections.dial(client, address.clone(), route.grace(&address));
                     }
                 }
                 () = self.seat.listeners.client(), if route.is_none() => {
@@ -242,7 +242,7 @@ impl Sidecar {
                     // The reactor is heard first: what has just arrived is use.
                     yield_now().await;
                     let now = Instant::now();
-                    let idle = idle_at(&rules, connections.last_use(), connections.seen()).map(Instant::from_std);
+                    let idle = idle_at(&rules, connections.last_use(), connections.seen());
                     if idle.is_some_and(|idle| idle <= now) && !self.seat.listeners.has_client() && watch.is_subscribed() {
                         return Ok(End::Idle(container));
                     }
@@ -358,12 +358,12 @@ impl Sidecar {
 
 /// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
 fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connections) -> (Container, Route) {
-    let Answering { container, route, mut first, .. } = answering;
+    let Answering { container, route, mut first, probed, .. } = answering;
     for client in room.open() {
         let Ok(address) = route.address(client.port) else { continue };
-        match first.take_if(|(probed, _)| *probed == address) {
-            Some((_, stream)) => connections.relay(client.stream, stream),
-            None => connections.dial(client.stream, address),
+        match first.take_if(|_| probed == address) {
+            Some(stream) => connections.relay(client.stream, stream),
+            None => connections.dial(client.stream, address.clone(), route.grace(&address)),
         }
     }
     (container, route)

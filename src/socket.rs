@@ -138,7 +138,7 @@ impl AsFd for Stream {
     }
 }
 
-/// Closing the socket resets its peer; accepted sockets inherit it from their listener.
+/// Closing the socket resets its peer (socket(7), SO_LINGER).
 fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
     setsockopt(socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })
 }
@@ -148,24 +148,24 @@ fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
 pub struct Listener {
     io: AsyncFd<OwnedFd>,
     address: Option<SocketAddr>,
+    /// What is accepted has inherited the options set here. Who was queued before has not.
+    inherited: Cell<bool>,
 }
 
 impl Listener {
-    /// Puts a listening socket on the reactor. The options set here are inherited by what it accepts; O_NONBLOCK is
-    /// shared with systemd's copy, which only polls.
+    /// Puts a listening socket on the reactor. O_NONBLOCK is shared with systemd's copy, which only polls.
     pub fn new(socket: OwnedFd) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        reset_on_close(&socket)?;
         let local: SockaddrStorage = getsockname(socket.as_raw_fd())?;
         let address = match (local.as_sockaddr_in(), local.as_sockaddr_in6()) {
             (Some(addr), _) => Some(SocketAddr::from((addr.ip(), addr.port()))),
             (_, Some(addr)) => Some(SocketAddr::from((addr.ip(), addr.port()))),
             _ => None,
         };
-        if address.is_some() {
-            setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
-        }
-        Ok(Listener { io: register(socket, Interest::READABLE)?, address })
+        let listener =
+            Listener { io: register(socket, Interest::READABLE)?, address, inherited: Cell::default() };
+        listener.prepare(&listener.io)?;
+        Ok(listener)
     }
 
     /// The port that clients connect to; none for a unix socket.
@@ -182,7 +182,24 @@ impl Listener {
     }
 
     fn accept(&self) -> io::Result<OwnedFd> {
-        Ok(accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+        let accepted =
+            accept_with(&self.io, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).map_err(io::Error::from);
+        match &accepted {
+            Ok(socket) if !self.inherited.get() => self.prepare(socket)?,
+            // The queue has been empty since the options were set.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.inherited.set(true),
+            _ => {}
+        }
+        accepted
+    }
+
+    /// A unix socket knows neither option, and has no reset.
+    fn prepare(&self, socket: &impl AsFd) -> nix::Result<()> {
+        if self.address.is_none() {
+            return Ok(());
+        }
+        reset_on_close(socket)?;
+        setsockopt(socket, sockopt::TcpNoDelay, &true)
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {

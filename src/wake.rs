@@ -38,7 +38,9 @@ pub struct Answering {
     /// The way to it.
     pub route: Route,
     /// The probe that succeeded, where it is a connection: the first client's.
-    pub first: Option<(Address, Stream)>,
+    pub first: Option<Stream>,
+    /// Where the probe went.
+    pub probed: Address,
     /// Nothing has answered within `wake_timeout`, and clients are let through all the same.
     pub late: bool,
 }
@@ -160,7 +162,7 @@ pub async fn until_answering(
     let probe = async {
         match &settings.ready {
             Ready::Healthy if by_health => pending().await,
-            Ready::Tcp | Ready::Healthy => Some((address.clone(), readiness::connection(&address).await)),
+            Ready::Tcp | Ready::Healthy => Some(readiness::connection(&address).await),
             Ready::Http(path) => {
                 readiness::response(&address, path, |_| true).await;
                 None
@@ -193,7 +195,8 @@ pub async fn until_answering(
             }
         }
     };
-    Ok(Answering { container, route, first, late })
+    let route = route.probed(address.clone(), deadline);
+    Ok(Answering { container, route, first, probed: address.clone(), late })
 }
 
 /// `wake_timeout` has passed though the start was answered: `when_late` decides.

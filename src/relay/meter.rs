@@ -1,7 +1,8 @@
 //! What a connection tells about itself while it runs, for the one who decides about idleness.
 
 use std::cell::Cell;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 /// Counters of one connection: its pumps write them, its sidecar reads them, on one thread.
 #[derive(Debug)]
