@@ -2,26 +2,25 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::activity::Seen;
 use crate::dial::dial;
 use crate::journal;
 use crate::name::Name;
 use crate::readiness;
-use crate::relay::{Meter, Pipes, relay};
+use crate::relay::{Meter, Pipes, Totals, relay};
 use crate::socket::{Address, Stream};
 
-/// How long a connection may move nothing once its container is dead.
-const STILL: Duration = Duration::from_millis(200);
-/// How long connections may go on at all once their container is dead.
-const AFTERLIFE: Duration = Duration::from_secs(10);
+/// How long connections may move nothing once their container is dead.
+const STILL: Duration = Duration::from_millis(500);
 
-/// The connections of one time awake.
+/// The connections of one sidecar, and what came of those of one time awake.
 #[derive(Debug)]
 pub struct Connections {
     sidecar: Name,
@@ -32,19 +31,8 @@ pub struct Connections {
     last_use: Instant,
 }
 
-/// Sums over connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// How many there were.
-    pub connections: u64,
-    /// Bytes to the container.
-    pub up: u64,
-    /// Bytes from the container.
-    pub down: u64,
-}
-
 impl Connections {
-    /// None yet; the wake or adoption that makes this counts as use.
+    /// None yet.
     pub fn new(sidecar: Name, pipes: Rc<Pipes>) -> Connections {
         Connections {
             sidecar,
@@ -151,32 +139,39 @@ impl Connections {
         totals
     }
 
+    /// A time awake begins, which is use.
+    pub fn begin(&mut self) {
+        self.ended = Totals::default();
+        self.last_use = Instant::now();
+    }
+
     /// The container is dead: what it has sent before its end is delivered as long as it moves; what still stands then is
-    /// reset.
-    pub async fn finish(&mut self) {
-        let begun = Instant::now();
-        while !self.tasks.is_empty() && begun.elapsed() < AFTERLIFE {
-            let before = self.totals();
-            let all = async {
-                while !self.tasks.is_empty() {
-                    self.one_ended().await;
-                }
-            };
-            if timeout(STILL, all).await.is_err() && self.totals() == before {
+    /// reset. When somebody has `asked` for the next wake, what still moves goes on beside that.
+    pub async fn finish(&mut self, asked: impl Future<Output = ()>) {
+        let mut asked = pin!(asked);
+        while !self.tasks.is_empty() {
+            let before = self.movement();
+            tokio::select! {
+                biased;
+                () = self.all_ended() => return,
+                () = &mut asked => return,
+                () = sleep(STILL) => {}
+            }
+            if self.movement() == before {
                 break;
             }
         }
         self.tasks.abort_all();
+        self.all_ended().await;
+    }
+
+    async fn all_ended(&mut self) {
         while !self.tasks.is_empty() {
             self.one_ended().await;
         }
     }
-}
 
-impl Totals {
-    fn add(&mut self, meter: &Meter) {
-        self.connections += 1;
-        self.up += meter.up.bytes();
-        self.down += meter.down.bytes();
+    fn movement(&self) -> u64 {
+        self.open.values().map(|meter| meter.up.movement() + meter.down.movement()).sum()
     }
 }

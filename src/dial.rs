@@ -1,6 +1,6 @@
 //! A connection to a container that is thought to answer.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,7 +13,7 @@ use crate::socket::{Address, Stream, is_full_table};
 const PATIENCE: Duration = Duration::from_millis(200);
 /// When to give up: a listener whose backlog is full for so long, or a file table in which clients wait for each other.
 const LIMIT: Duration = Duration::from_secs(25);
-/// Between two looks at a full file table.
+/// Between two looks at a full file table or backlog.
 const ROOM: Duration = Duration::from_millis(100);
 
 /// Connects to `address`, with a fresh socket whenever one try hangs. A refusal is final: this is no readiness probe.
@@ -22,7 +22,10 @@ pub async fn dial(address: &Address) -> io::Result<Stream> {
     let mut patience = PATIENCE;
     while begun.elapsed() < LIMIT {
         match timeout(patience, Stream::connect(address)).await {
-            Ok(Err(error)) if is_full_table(&error) => sleep(ROOM).await,
+            // A unix socket with a full backlog says so at once (connect(2), EAGAIN).
+            Ok(Err(error)) if is_full_table(&error) || error.kind() == ErrorKind::WouldBlock => {
+                sleep(ROOM).await
+            }
             Ok(result) => return result,
             Err(_) => patience *= 2,
         }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::config::{Error, Sidecar};
-use crate::connections::Totals;
 use crate::journal::{Details, Kind, event, quote, took};
 use crate::name::Name;
+use crate::relay::Totals;
 
 /// A client came; its container is being started.
 pub fn waking(sidecar: &Sidecar) {

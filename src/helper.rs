@@ -52,6 +52,8 @@ enum Rest {
 struct House {
     file: Option<PathBuf>,
     config: Config,
+    /// The settings that each sidecar has lived with: they stay in force when a reload brings errors.
+    settings: BTreeMap<Name, config::Sidecar>,
     engines: BTreeMap<PathBuf, Rc<Docker>>,
     pipes: Rc<Pipes>,
     /// For each sidecar: the file table is theirs together.
@@ -68,6 +70,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
     let mut house = House {
         file: file.map(Path::to_owned),
         config: Config::read(file),
+        settings: BTreeMap::new(),
         engines: BTreeMap::new(),
         pipes: Rc::default(),
         most_connections: (limits::connections() / sockets.sidecars.len()).max(1),
@@ -181,10 +184,12 @@ fn open_state(name: &Name) -> Option<StateFile> {
 }
 
 impl House {
-    /// Begins a life with the settings that are in force now; one without settings waits for better ones.
+    /// Begins a life with the settings that are in force now; one that has none waits for some.
     fn begin(&mut self, seat: Seat, lives: &mut JoinSet<Rest>) {
-        match self.config.sidecar(&seat.name) {
+        let settings = self.config.sidecar(&seat.name);
+        match settings.or_else(|errors| self.settings.get(&seat.name).cloned().ok_or(errors)) {
             Ok(mut settings) => {
+                self.settings.insert(seat.name.clone(), settings.clone());
                 settings.max_connections = settings.max_connections.min(self.most_connections);
                 let engine = self.engine(&settings);
                 let sidecar = Sidecar::new(seat, settings, engine, self.pipes.clone());
@@ -203,16 +208,11 @@ impl House {
         self.engines.entry(socket.clone()).or_insert_with(|| Rc::new(Docker::new(&socket))).clone()
     }
 
-    /// Reads the configuration anew, for the lives to come; with errors the old one stays in force.
+    /// Reads the configuration anew, for the lives to come.
     fn reload(&mut self) {
-        let config = Config::read(self.file.as_deref());
-        match config.errors() {
-            [] => self.config = config,
-            errors => {
-                let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                let errors = journal::quote(&errors.join("\n"));
-                tracing::error!(target: "rouse", "the old configuration stays in force:{errors}");
-            }
+        self.config = Config::read(self.file.as_deref());
+        for error in self.config.errors() {
+            tracing::error!(target: "rouse", "{error}; what it concerns stays as it was");
         }
     }
 }
@@ -226,6 +226,7 @@ async fn endure(seat: Seat, mut errors: Vec<config::Error>, file: Option<PathBuf
             seat.listeners.client().await;
             let config = Config::read(file.as_deref());
             let Err(found) = config.sidecar(&seat.name) else { return Rest::Mended(seat, Box::new(config)) };
+            drop(seat.listeners.accept().await);
             seat.listeners.reset_queued();
             if found != errors {
                 errors = found;

@@ -2,29 +2,51 @@
 //!
 //! The modules in reading order; each may use those after it, never those before.
 
-pub mod cli; // argv to an exit code, one file per command
+// argv to an exit code, one file per command
+pub mod cli;
 
-mod helper; // one helper: a life per sidecar, signals, exit
+// one helper: a life per sidecar, signals, exit
+mod helper;
 
-mod activity; // what counts as use, and when a sidecar is idle
-mod connections; // the open connections: their tasks are the count
-mod room; // clients that came before their container was ready
+// the life of one sidecar, in straight lines
+mod sidecar;
+// from asleep to an address that answers
+mod wake;
+// clients that came before their container was ready
+mod room;
+// the open connections: their tasks are the count
+mod connections;
+// what counts as use, and when a sidecar is idle
+mod activity;
+// the state file and its lock
+mod state;
+// the line that systemctl status shows
+mod status;
+// what is told of a sidecar, in words
+mod events;
+// which address stands behind a port
 mod route;
-mod sidecar; // the life of one sidecar, in straight lines
-mod state; // the state file and its lock
-mod status; // the line that systemctl status shows
-mod wake; // from asleep to an address that answers // which address stands behind a port
+// whether an address answers yet
+mod readiness;
+// a connection to a container that is thought to answer
+mod dial;
 
-mod events; // what is told of a sidecar, in words
+// the control socket
+mod control;
+// what starts and stops containers
+mod engine;
+// bytes from one socket to another and back
+mod relay;
+// files to a checked configuration, every error with its place
+mod config;
 
-mod config; // files to a checked configuration, every error with its place
-mod control; // the control socket
-mod dial; // a connection to a container that is thought to answer
-mod engine; // what starts and stops containers
-mod journal; // events: to journald, or as lines on stderr
-mod limits; // how many connections fit
+// how many connections fit
+mod limits;
+// stream sockets on the reactor
+mod socket;
+// events: to journald, or as lines on stderr
+mod journal;
+// sockets by name in, notifications out
+mod systemd;
+// what a sidecar may be called
 mod name;
-mod readiness; // whether an address answers yet
-mod relay; // bytes from one socket to another and back
-mod socket; // stream sockets on the reactor
-mod systemd; // sockets by name in, notifications out // what a sidecar may be called

@@ -4,6 +4,7 @@
 //! yet leaves an unresolved neighbour behind, and the kernel asks for it again only after a second.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use http_body_util::Empty;
@@ -76,9 +77,11 @@ async fn exchange(io: impl Read + Write + Unpin, address: &Address, path: &str) 
         .body(Empty::<Bytes>::new())
         .map_err(io::Error::other)?;
     let (mut sender, connection) = handshake(io).await.map_err(io::Error::other)?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response.map_err(io::Error::other)?.status()),
-        // It ends first only if the peer breaks off, and then the request fails at the next poll.
-        ended = connection => Err(ended.err().map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::other)),
-    }
+    let mut response = pin!(sender.send_request(request));
+    let response = tokio::select! {
+        response = &mut response => response,
+        // It ends with the response's last byte, which may be that of its head.
+        _ = connection => response.await,
+    };
+    Ok(response.map_err(io::Error::other)?.status())
 }

@@ -15,7 +15,8 @@ pub struct Client {
     pub stream: Stream,
     /// The port that it came to; none for a unix socket.
     pub port: Option<u16>,
-    since: Instant,
+    /// When it was accepted.
+    pub since: Instant,
 }
 
 /// Accepted clients, `most` of them; the others wait in the kernel's queue.
@@ -35,6 +36,11 @@ impl<'a> Room<'a> {
     /// Who waits, the first one first.
     pub fn clients(&self) -> &[Client] {
         &self.clients
+    }
+
+    /// Whether somebody waits, here or in the kernel's queue.
+    pub fn is_asked(&self) -> bool {
+        !self.clients.is_empty() || self.listeners.has_client()
     }
 
     /// Lets clients in for ever. Cancelling it loses none.
@@ -79,8 +85,8 @@ impl<'a> Room<'a> {
         loop {
             tokio::select! {
                 biased;
-                client = self.listeners.accept() => drop(client),
                 () = sleep_until(deadline) => return,
+                client = self.listeners.accept() => drop(client),
             }
         }
     }

@@ -75,9 +75,8 @@ impl Route {
     /// Refuses a way that leads back to our own socket: each connection would make the next one, without end.
     pub fn check(&self, listeners: &Listeners) -> Result<(), String> {
         for listener in listeners.iter() {
-            if let Address::Tcp(target) = self.address(listener.port())?
-                && listeners.iter().any(|listener| listener.is_reached_by(target))
-            {
+            let target = self.address(listener.port())?;
+            if listeners.iter().any(|listener| listener.is_reached_by(&target)) {
                 return Err(format!(
                     "{target} is the socket that rouse itself listens on: set `port` or `address` to where the \
                      container listens"

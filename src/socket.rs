@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::iter;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::task::{Context, Poll, ready};
@@ -57,7 +57,7 @@ impl fmt::Display for Address {
 /// A connected stream socket.
 ///
 /// SO_LINGER is on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a kill) ends it
-/// with a reset and never with a clean end that passes for success. [`Stream::close`] is the orderly way.
+/// with a reset and never with a clean end that passes for success; [`Stream::end_writing`] is the orderly way.
 #[derive(Debug)]
 pub struct Stream {
     io: AsyncFd<OwnedFd>,
@@ -117,8 +117,9 @@ impl Stream {
         &self.io
     }
 
-    /// Ends the sending direction; what is queued is still delivered.
+    /// Ends the sending direction: what its peer was sent is whole, and is delivered whatever becomes of this socket.
     pub fn end_writing(&self) -> io::Result<()> {
+        setsockopt(self, sockopt::Linger, &linger { l_onoff: 0, l_linger: 0 })?;
         match shutdown(self.io.as_raw_fd(), Shutdown::Write) {
             // The peer has gone meanwhile, and the reading side is told so.
             Ok(()) | Err(Errno::ENOTCONN) => Ok(()),
@@ -126,9 +127,9 @@ impl Stream {
         }
     }
 
-    /// Closes in order: the kernel goes on delivering what is queued.
-    pub fn close(self) -> io::Result<()> {
-        Ok(setsockopt(&self, sockopt::Linger, &linger { l_onoff: 0, l_linger: 0 })?)
+    /// From now on closing resets the peer, as it does from the beginning until [`Stream::end_writing`].
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        Ok(reset_on_close(self)?)
     }
 }
 
@@ -147,7 +148,7 @@ fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
 #[derive(Debug)]
 pub struct Listener {
     io: AsyncFd<OwnedFd>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
     /// What is accepted has inherited the options set here. Who was queued before has not.
     inherited: Cell<bool>,
 }
@@ -157,10 +158,12 @@ impl Listener {
     pub fn new(socket: OwnedFd) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let local: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-        let address = match (local.as_sockaddr_in(), local.as_sockaddr_in6()) {
-            (Some(addr), _) => Some(SocketAddr::from((addr.ip(), addr.port()))),
-            (_, Some(addr)) => Some(SocketAddr::from((addr.ip(), addr.port()))),
-            _ => None,
+        let address = if let Some(addr) = local.as_sockaddr_in() {
+            Some(Address::Tcp(SocketAddr::from((addr.ip(), addr.port()))))
+        } else if let Some(addr) = local.as_sockaddr_in6() {
+            Some(Address::Tcp(SocketAddr::from((addr.ip(), addr.port()))))
+        } else {
+            local.as_unix_addr().and_then(UnixAddr::path).map(|path| Address::Unix(path.to_owned()))
         };
         let listener =
             Listener { io: register(socket, Interest::READABLE)?, address, inherited: Cell::default() };
@@ -170,15 +173,22 @@ impl Listener {
 
     /// The port that clients connect to; none for a unix socket.
     pub fn port(&self) -> Option<u16> {
-        self.address.map(|address| address.port())
+        match self.address {
+            Some(Address::Tcp(addr)) => Some(addr.port()),
+            _ => None,
+        }
     }
 
     /// Whether a connect to `target` would end up here.
-    pub fn is_reached_by(&self, target: SocketAddr) -> bool {
-        self.address.is_some_and(|own| {
-            let any = own.ip().is_unspecified() && (is_loopback(target.ip()) || target.ip().is_unspecified());
-            own.port() == target.port() && (own.ip() == target.ip() || any)
-        })
+    pub fn is_reached_by(&self, target: &Address) -> bool {
+        match (&self.address, target) {
+            (Some(Address::Tcp(own)), Address::Tcp(target)) => {
+                let host =
+                    own.ip() == target.ip() || (own.ip().is_unspecified() && is_of_this_host(target.ip()));
+                own.port() == target.port() && host
+            }
+            (own, target) => own.as_ref() == Some(target),
+        }
     }
 
     fn accept(&self) -> io::Result<OwnedFd> {
@@ -195,7 +205,7 @@ impl Listener {
 
     /// A unix socket knows neither option, and has no reset.
     fn prepare(&self, socket: &impl AsFd) -> nix::Result<()> {
-        if self.address.is_none() {
+        if self.port().is_none() {
             return Ok(());
         }
         reset_on_close(socket)?;
@@ -218,6 +228,11 @@ impl Listener {
 #[expect(deprecated)]
 fn register(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(socket, interest)
+}
+
+/// Only an address of this host can be bound.
+fn is_of_this_host(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

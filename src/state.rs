@@ -47,7 +47,9 @@ pub struct Record {
     pub since_ms: u64,
     /// The boot in which this was written: what was under way in another one is not any more.
     pub boot_id: String,
-    /// The engine's StartedAt of the run that a stop was asked for, so that a later run is not stopped for it.
+    /// The container's id in the engine, while it is up or something is under way.
+    pub container_id: Option<String>,
+    /// The engine's StartedAt of the run that a stop was asked for, so that no later run is stopped in its place.
     pub started_at: Option<String>,
     /// Wakes that have failed since the last one that did not.
     pub failures: u32,
@@ -92,6 +94,7 @@ impl StateFile {
             state: State::Asleep,
             since_ms: now_ms(),
             boot_id: boot_id(),
+            container_id: None,
             started_at: None,
             failures: 0,
             pid: process::id(),

@@ -16,8 +16,6 @@ use crate::socket::{Address, Listeners, Stream};
 
 /// How many lines of its log a container that failed is shown with.
 const LOG_LINES: usize = 10;
-/// How often a container that was on its way down when it was to be started is started again.
-const STARTS: usize = 3;
 
 /// What a wake works with; nothing of it changes meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -106,25 +104,11 @@ impl Failure {
     }
 }
 
-/// Starts the container and waits until it answers. Clients that come meanwhile gather in `room`.
-pub async fn wake(place: Place<'_>, room: &mut Room<'_>, watch: &mut Watch) -> Result<Answering, Failure> {
-    let deadline = Instant::now() + place.settings.wake_timeout;
-    let mut tries = 1;
-    loop {
-        let started = start(place, room).await?;
-        match until_answering(place, room, watch, deadline).await {
-            // It was being stopped when the start was asked for, which a start does not undo.
-            Err(Failure::Died { .. }) if started == Started::Already && tries < STARTS => tries += 1,
-            result => return result,
-        }
-    }
-}
-
-/// The start itself is never cut off: the engine may leave the container half started. Its clients are not kept waiting for
+/// Asks the engine to start the container. The start is never cut off: the engine may leave the container half started. Its clients are not kept waiting for
 /// that; nothing else is asked of the container until it has answered.
-pub async fn start(place: Place<'_>, room: &mut Room<'_>) -> Result<Started, Error> {
+pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
-    let mut start = std::pin::pin!(engine.start(&settings.container));
+    let mut start = std::pin::pin!(engine.start(id));
     loop {
         tokio::select! {
             biased;
@@ -221,7 +205,7 @@ async fn running(place: Place<'_>) -> Result<(Container, bool), Failure> {
     let mut container = engine.inspect(&settings.container).await?;
     let thawed = container.is_paused();
     if thawed {
-        engine.unpause(&settings.container).await?;
+        engine.unpause(&container.id).await?;
         container = engine.inspect(&settings.container).await?;
     }
     let name = settings.container.clone();

@@ -76,8 +76,16 @@ impl Docker {
         let (call, answer) =
             self.call(Method::GET, &format!("/containers/{container}/json"), DEADLINE).await?;
         match answer.status {
-            StatusCode::OK => serde_json::from_slice(&answer.body)
-                .map_err(|error| Error::Garbled { call, what: error.to_string() }),
+            StatusCode::OK => {
+                let found: Container = serde_json::from_slice(&answer.body)
+                    .map_err(|error| Error::Garbled { call, what: error.to_string() })?;
+                match found.is_called(container) {
+                    true => Ok(found),
+                    false => {
+                        Err(Error::NoSuchContainer { message: format!("No such container: {container}") })
+                    }
+                }
+            }
             _ => Err(refusal(call, &answer)),
         }
     }
@@ -119,6 +127,11 @@ impl Docker {
         let (call, answer) = self.call(Method::POST, &path, grace + STOP_MARGIN).await?;
         match answer.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Ok(()),
+            // Podman does not stop what is frozen.
+            StatusCode::INTERNAL_SERVER_ERROR if message(&answer).contains("paused") => {
+                self.unpause(container).await?;
+                Box::pin(self.stop(container, grace)).await
+            }
             _ => Err(refusal(call, &answer)),
         }
     }
@@ -140,14 +153,9 @@ impl Docker {
     pub(super) async fn events(&self, container: &str) -> Result<Events, Error> {
         let filters = format!(r#"{{"type":["container"],"container":["{container}"]}}"#);
         let path = format!("{}/events?filters={}", self.version().await?, escape(&filters));
-        let (status, body) = self.http.stream(&path, DEADLINE).await?;
-        match status {
-            StatusCode::OK => Ok(Events::new(body)),
-            _ => Err(Error::Refused {
-                call: "GET /events".into(),
-                status: status.as_u16(),
-                message: status.canonical_reason().unwrap_or_default().into(),
-            }),
+        match self.http.stream(&path, DEADLINE).await? {
+            Ok(body) => Ok(Events::new(body)),
+            Err(answer) => Err(refusal("GET /events".into(), &answer)),
         }
     }
 

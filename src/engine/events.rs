@@ -28,7 +28,7 @@ const MAX_LINE: usize = 1 << 20;
 pub enum Change {
     /// From here on nothing is missed: inspect now.
     Subscribed,
-    /// The engine is not there; a `Subscribed` follows when it is back.
+    /// The engine is not there, told again at each failed try; a `Subscribed` follows when it is back.
     Lost(Error),
     /// Something happened to the container.
     Happened(Event),
@@ -86,10 +86,18 @@ impl Watch {
             return Ok(());
         }
         self.engine.ping().await?;
-        timeout(PATIENCE, self.back()).await.map_err(|_| Error::Deadline {
-            socket: self.engine.socket().to_owned(),
-            call: "GET /events".into(),
-            after: PATIENCE,
+        let next = async {
+            loop {
+                match self.next().await {
+                    Change::Subscribed => return Ok(()),
+                    Change::Lost(error) => return Err(error),
+                    Change::Happened(_) => {}
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.unwrap_or_else(|_| {
+            let socket = self.engine.socket().to_owned();
+            Err(Error::Deadline { socket, call: "GET /events".into(), after: PATIENCE })
         })
     }
 
@@ -118,11 +126,9 @@ impl Drop for Watch {
 }
 
 async fn follow(engine: Rc<Docker>, container: String, changes: mpsc::Sender<Change>) {
-    let mut told = false;
     loop {
         let lost = match engine.events(&container).await {
             Ok(mut events) => {
-                told = false;
                 if changes.send(Change::Subscribed).await.is_err() {
                     return;
                 }
@@ -137,10 +143,8 @@ async fn follow(engine: Rc<Docker>, container: String, changes: mpsc::Sender<Cha
             Err(error) => error,
         };
         engine.forget_version();
-        if !told && changes.send(Change::Lost(lost)).await.is_err() {
-            return;
-        }
-        told = true;
+        // Where nobody has read the last ones, one more is no news.
+        let _ = changes.try_send(Change::Lost(lost));
         sleep(RETRY).await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use hyperlocal::{UnixConnector, Uri};
@@ -53,35 +53,45 @@ impl Http {
     /// Sends a request without a body and reads the whole answer, in `deadline` together.
     pub async fn request(&self, method: Method, path: &str, deadline: Duration) -> Result<Answer, Error> {
         let call = format!("{method} {path}");
+        let exchange = async { self.read(&call, self.send(method, path).await?).await };
+        self.within(deadline, &call, exchange).await
+    }
+
+    /// Sends a GET and hands over the body of a 200 as it comes, or else the whole answer. `deadline` is for the head of the
+    /// one and all of the other.
+    pub async fn stream(&self, path: &str, deadline: Duration) -> Result<Result<Incoming, Answer>, Error> {
+        let call = format!("GET {path}");
         let exchange = async {
-            let response = self.send(method, path).await?;
-            let status = response.status();
-            let api_version = response.headers().get("api-version").and_then(|value| value.to_str().ok());
-            let api_version = api_version.map(str::to_owned);
-            let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
-            let body =
-                body.map_err(|error| Error::Garbled { call: call.clone(), what: error.to_string() })?;
-            Ok(Answer { status, api_version, body: body.to_bytes() })
+            let response = self.send(Method::GET, path).await?;
+            match response.status() {
+                StatusCode::OK => Ok(Ok(response.into_body())),
+                _ => self.read(&call, response).await.map(Err),
+            }
         };
-        match timeout(deadline, exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::Deadline { socket: self.socket.clone(), call, after: deadline }),
-        }
+        self.within(deadline, &call, exchange).await
     }
 
-    /// Sends a GET and hands over the body as it comes; `deadline` is for the answer's head alone.
-    pub async fn stream(&self, path: &str, deadline: Duration) -> Result<(StatusCode, Incoming), Error> {
-        match timeout(deadline, self.send(Method::GET, path)).await {
-            Ok(response) => response.map(|response| (response.status(), response.into_body())),
-            Err(_) => Err(Error::Deadline {
-                socket: self.socket.clone(),
-                call: format!("GET {path}"),
-                after: deadline,
-            }),
-        }
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        call: &str,
+        exchange: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        timeout(deadline, exchange).await.unwrap_or_else(|_| {
+            Err(Error::Deadline { socket: self.socket.clone(), call: call.to_owned(), after: deadline })
+        })
     }
 
-    async fn send(&self, method: Method, path: &str) -> Result<hyper::Response<Incoming>, Error> {
+    async fn read(&self, call: &str, response: Response<Incoming>) -> Result<Answer, Error> {
+        let status = response.status();
+        let api_version = response.headers().get("api-version").and_then(|value| value.to_str().ok());
+        let api_version = api_version.map(str::to_owned);
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+        let body = body.map_err(|error| Error::Garbled { call: call.to_owned(), what: error.to_string() })?;
+        Ok(Answer { status, api_version, body: body.to_bytes() })
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Result<Response<Incoming>, Error> {
         let unreachable = |cause| Error::Unreachable { socket: self.socket.clone(), cause };
         let uri: hyper::Uri = Uri::new(&self.socket, path).into();
         // `Full` sends Content-Length: 0; the engine answers 400 to a chunked start.

@@ -8,12 +8,16 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+/// The digits of an id that the engine's tools show: nobody has that for a name by chance.
+const SHORT_ID: usize = 12;
+
 /// A container, as it was when it was inspected.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Container {
     /// The engine's id, 64 hexadecimal digits.
     pub id: String,
+    name: Option<String>,
     state: State,
     config: Option<Config>,
     host_config: Option<HostConfig>,
@@ -95,6 +99,13 @@ pub enum Location {
 }
 
 impl Container {
+    /// Whether it was meant by `name`: the engine also takes the first digits of an id for one, and a sidecar called `db`
+    /// shall not wake a stranger.
+    pub fn is_called(&self, name: &str) -> bool {
+        let own = self.name.as_deref().unwrap_or_default();
+        own.strip_prefix('/').unwrap_or(own) == name || (name.len() >= SHORT_ID && self.id.starts_with(name))
+    }
+
     /// Running and able to answer: not frozen, not between two tries of its restart policy.
     pub fn is_running(&self) -> bool {
         self.state.running && !self.state.paused && !self.state.restarting

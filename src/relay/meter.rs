@@ -16,15 +16,32 @@ pub struct Meter {
 /// One direction of a [`Meter`].
 #[derive(Debug)]
 pub struct Lane {
-    bytes: Cell<u64>,
+    taken: Cell<u64>,
+    passed_on: Cell<u64>,
     last: Cell<Instant>,
     ended: Cell<bool>,
+}
+
+/// Sums over connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many there were.
+    pub connections: u64,
+    /// Bytes to the container.
+    pub up: u64,
+    /// Bytes from the container.
+    pub down: u64,
 }
 
 impl Meter {
     /// A connection that begins at `now`.
     pub fn new(now: Instant) -> Meter {
-        let lane = || Lane { bytes: Cell::new(0), last: Cell::new(now), ended: Cell::new(false) };
+        let lane = || Lane {
+            taken: Cell::new(0),
+            passed_on: Cell::new(0),
+            last: Cell::new(now),
+            ended: Cell::new(false),
+        };
         Meter { up: lane(), down: lane() }
     }
 }
@@ -32,7 +49,12 @@ impl Meter {
 impl Lane {
     /// How many bytes have come this way.
     pub fn bytes(&self) -> u64 {
-        self.bytes.get()
+        self.taken.get()
+    }
+
+    /// Grows with every byte that is taken or passed on.
+    pub fn movement(&self) -> u64 {
+        self.taken.get() + self.passed_on.get()
     }
 
     /// When the last byte came this way; the connection's beginning before the first.
@@ -45,12 +67,25 @@ impl Lane {
         self.ended.get()
     }
 
-    pub(super) fn moved(&self, bytes: usize) {
-        self.bytes.set(self.bytes.get() + bytes as u64);
+    pub(super) fn take(&self, bytes: usize) {
+        self.taken.set(self.taken.get() + bytes as u64);
         self.last.set(Instant::now());
+    }
+
+    pub(super) fn pass_on(&self, bytes: usize) {
+        self.passed_on.set(self.passed_on.get() + bytes as u64);
     }
 
     pub(super) fn end(&self) {
         self.ended.set(true);
+    }
+}
+
+impl Totals {
+    /// One connection more.
+    pub fn add(&mut self, meter: &Meter) {
+        self.connections += 1;
+        self.up += meter.up.bytes();
+        self.down += meter.down.bytes();
     }
 }

@@ -6,5 +6,5 @@ mod pipes; // pipes that connections borrow
 mod pump; // one direction
 
 pub use connection::relay;
-pub use meter::Meter;
+pub use meter::{Meter, Totals};
 pub use pipes::Pipes;

@@ -14,11 +14,15 @@ use nix::fcntl::{SpliceFFlags, splice};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use nix::unistd::write;
 use tokio::io::Interest;
+use tokio::task::yield_now;
 
 use super::meter::Lane;
 use super::pipes::{Pipe, Pipes};
 use crate::socket::Stream;
 
+/// After so many fills, about a mebibyte, the other tasks have their turn: waiting for a socket that is ready costs no
+/// budget of the scheduler's.
+const TURN: usize = 16;
 /// More than a pipe of any size takes: how much is filled is the pipe's to say.
 const FILL: usize = 1 << 20;
 
@@ -41,19 +45,23 @@ pub async fn pump(src: &Stream, dst: &Stream, pipes: &Pipes, lane: &Lane) -> io:
 
 /// Moves what `src` holds through an empty pipe and leaves it empty; true when `src` has ended.
 async fn pass(src: &Stream, dst: &Stream, pipe: &Pipe, lane: &Lane) -> io::Result<bool> {
-    loop {
+    for turn in 1.. {
+        if turn % TURN == 0 {
+            yield_now().await;
+        }
         // The pipe is empty here, so EAGAIN can only mean that the socket is.
         let mut readiness = src.io().ready(Interest::READABLE | Interest::PRIORITY).await?;
-        let urgent = readiness.ready().is_priority();
         let filled = match splice_some(src, &pipe.write, FILL) {
-            Ok(0) | Err(Errno::EAGAIN) if urgent => step_over_urgent(src, pipe),
+            // The end, or urgent data before it: readiness may be older than the data.
+            Ok(0) => step_over_urgent(src, pipe),
+            Err(Errno::EAGAIN) if readiness.ready().is_priority() => step_over_urgent(src, pipe),
             result => result,
         };
         match filled {
             Ok(0) => return Ok(true),
             Ok(filled) => {
-                lane.moved(filled);
-                drain(src, dst, pipe, filled).await?;
+                lane.take(filled);
+                drain(src, dst, pipe, filled, lane).await?;
             }
             Err(Errno::EAGAIN) => {
                 readiness.clear_ready();
@@ -63,11 +71,12 @@ async fn pass(src: &Stream, dst: &Stream, pipe: &Pipe, lane: &Lane) -> io::Resul
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(false)
 }
 
 /// Moves the pipe's `left` bytes on. While `dst` takes none, a reset of `src` must still be seen: it would otherwise wait
 /// behind bytes that nobody fetches.
-async fn drain(src: &Stream, dst: &Stream, pipe: &Pipe, mut left: usize) -> io::Result<()> {
+async fn drain(src: &Stream, dst: &Stream, pipe: &Pipe, mut left: usize, lane: &Lane) -> io::Result<()> {
     while left > 0 {
         let mut writable = tokio::select! {
             biased;
@@ -79,7 +88,10 @@ async fn drain(src: &Stream, dst: &Stream, pipe: &Pipe, mut left: usize) -> io::
         };
         match splice_some(&pipe.read, dst, left) {
             Ok(0) => return Err(Errno::EPIPE.into()),
-            Ok(drained) => left -= drained,
+            Ok(drained) => {
+                lane.pass_on(drained);
+                left -= drained;
+            }
             Err(Errno::EAGAIN) => writable.clear_ready(),
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
