@@ -1,0 +1,87 @@
+# What tests and benches need of a machine: packages, and an engine of their own. Source it; `stop_engine` at the end.
+#
+# Sets $work, a folder for this run, and $ROUSE_TEST_ENGINE, unless it names an engine that runs already.
+
+cache=${ROUSE_CACHE:-/var/cache/rouse-tests}
+work=$(mktemp -d /tmp/rouse-tests.XXXXXX)
+export ROUSE_TEST_RUN=$$
+engine_pid='' bridge=''
+
+# install COMMAND PACKAGE…: where COMMAND is missing, the first PACKAGE that this Debian has.
+install() {
+    local command=$1 package
+    shift
+    command -v "$command" >/dev/null && return
+    [[ -e $work/updated ]] || { apt-get update -q && touch "$work/updated"; }
+    for package in "$@"; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$package" && break
+    done
+    command -v "$command" >/dev/null
+}
+
+install_engine() {
+    install dockerd docker.io && install docker docker-cli docker.io && install iptables iptables &&
+        install ip iproute2 && install pgrep procps && install systemd-socket-activate systemd
+}
+
+# A second engine on one bridge would hand out the first one's addresses: docker0 only where no other engine runs.
+choose_bridge() {
+    engine_options=()
+    pgrep -x dockerd >/dev/null || return 0
+    bridge=rouse$((RANDOM % 900 + 100))
+    local net=$((RANDOM % 200 + 20))
+    ip link add "$bridge" type bridge && ip address add "10.$net.0.1/16" dev "$bridge" && ip link set "$bridge" up &&
+        engine_options=(--bridge "$bridge" --default-address-pool "base=10.$((net + 1)).0.0/16,size=24")
+}
+
+# The images stay in the cache, unless another run uses it just now.
+choose_data_root() {
+    mkdir -p "$cache"
+    exec 8>"$cache/engine.lock"
+    data_root=$cache/engine
+    flock -n 8 || data_root=$work/data
+}
+
+# Starts an engine, unless one is named.
+start_engine() {
+    if [[ -z ${ROUSE_TEST_ENGINE-} ]]; then
+        choose_bridge && choose_data_root || return
+        dockerd --data-root "$data_root" --exec-root "$work/exec" -H "unix://$work/docker.sock" \
+            -p "$work/docker.pid" "${engine_options[@]}" &>"$work/engine.log" 8>&- &
+        engine_pid=$!
+        export ROUSE_TEST_ENGINE=$work/docker.sock
+    fi
+    ROUSE_TEST_ENGINE=${ROUSE_TEST_ENGINE#unix://}
+    export DOCKER_HOST=unix://$ROUSE_TEST_ENGINE
+    for _ in {1..300}; do
+        docker version &>/dev/null && return
+        [[ -z $engine_pid ]] || kill -0 "$engine_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    echo "no engine answers at $ROUSE_TEST_ENGINE"
+    [[ -z $engine_pid ]] || cat "$work/engine.log"
+    return 1
+}
+
+# Whatever a run that was cut short has left behind; each run has its own label.
+sweep() {
+    local left
+    left=$(docker ps --all --quiet --filter "label=rouse-test=$ROUSE_TEST_RUN") || return
+    # shellcheck disable=SC2086 # words on purpose
+    [[ -z $left ]] || docker rm --force --volumes $left
+    left=$(docker network ls --quiet --filter "label=rouse-test=$ROUSE_TEST_RUN")
+    # shellcheck disable=SC2086
+    [[ -z $left ]] || docker network rm $left
+}
+
+stop_engine() {
+    [[ -z ${DOCKER_HOST-} ]] || sweep &>/dev/null
+    if [[ -n $engine_pid ]]; then
+        kill "$engine_pid" 2>/dev/null
+        wait "$engine_pid"
+    fi
+    [[ -z $bridge ]] || ip link delete "$bridge"
+    # The engine leaves its network namespace mounted.
+    awk -v "work=$work/" 'index($2, work) == 1 { print $2 }' /proc/mounts | sort -r | xargs --no-run-if-empty umount
+    rm -rf "$work"
+}

@@ -1,0 +1,81 @@
+//! Clients that come at any moment around the end of a helper.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Container, Host, Kind, Plan};
+
+/// Each lane has a container and a helper of its own; together they make 200 rounds.
+const LANES: u64 = 2;
+const ROUNDS: u64 = 100;
+
+/// Times without a pattern, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn up_to(&mut self, limit: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        Duration::from_micros(self.0 % limit.as_micros() as u64)
+    }
+}
+
+/// A client that comes at a random moment from shortly before the decision to sleep until after the helper's end.
+fn one_round(host: &Host, dice: &mut Dice, round: u64) -> Duration {
+    let wait = Duration::from_millis(120) + dice.up_to(Duration::from_millis(330));
+    thread::sleep(wait);
+    let begun = Instant::now();
+    let word = format!("round-{round}");
+    let answer = host.connect("web").try_ask(&format!("echo {word}"));
+    assert_eq!(
+        answer.as_ref().ok(),
+        Some(&word),
+        "round {round}, {wait:?} after the last answer: {answer:?}"
+    );
+    begun.elapsed()
+}
+
+fn run_lane(lane: u64) -> (usize, Vec<Duration>) {
+    let web = Container::new("web", "");
+    let host = Plan::new(&web.sidecar("web", "idle_timeout = \"200ms\"")).socket("web", Kind::Tcp4).listen();
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15 + lane);
+    let waits = (0..ROUNDS).map(|round| one_round(&host, &mut dice, round)).collect();
+    assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
+    (host.look(|facts| facts.starts.len()), waits)
+}
+
+#[test]
+fn of_two_hundred_clients_around_the_idle_stop_every_one_is_answered() {
+    let lanes: Vec<_> =
+        (0..LANES).map(|lane| thread::Builder::new().spawn(move || run_lane(lane)).unwrap()).collect();
+    let mut starts = 0;
+    let mut longest = Duration::ZERO;
+    for lane in lanes {
+        let (helpers, waits) = lane.join().unwrap();
+        starts += helpers;
+        longest = waits.into_iter().fold(longest, Duration::max);
+    }
+    println!("{} clients, {starts} helpers, the longest wait {longest:?}", LANES * ROUNDS);
+    assert!(starts > 20, "only {starts} helpers: no round was near a stop");
+    assert!(longest < Duration::from_secs(10), "a client waited {longest:?}");
+}
+
+#[test]
+fn bursts_of_clients_around_the_idle_stop_are_all_answered() {
+    let web = Container::new("web", "");
+    let host = Plan::new(&web.sidecar("web", "idle_timeout = \"200ms\"")).socket("web", Kind::Tcp4).listen();
+    let mut dice = Dice(42);
+    for _ in 0..10 {
+        thread::sleep(Duration::from_millis(150) + dice.up_to(Duration::from_millis(250)));
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (host, wait) = (&host, dice.up_to(Duration::from_millis(120)));
+                scope.spawn(move || {
+                    thread::sleep(wait);
+                    assert_eq!(host.connect("web").ask(&format!("echo {number}")), number.to_string());
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,142 @@
+//! What a wrong file stops, and what it leaves working.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{Container, End, Kind, Plan, engine_socket, is_reset, output, until};
+
+#[test]
+fn one_bad_sidecar_leaves_the_others_working() {
+    let web = Container::new("web", "");
+    let bad = "[sidecar.bad]\ncontainer = \"x\"\nprot = 80\n";
+    let config = bad.to_owned() + &web.sidecar("web", "idle_timeout = \"500ms\"");
+    let host = Plan::new(&config).socket("bad", Kind::Tcp4).socket("web", Kind::Tcp4).listen();
+    assert_eq!(host.connect("web").ask("echo works"), "works");
+    assert!(is_reset(&host.connect("bad").try_ask("echo nobody").unwrap_err()));
+    host.event("bad", "config-rejected");
+    // The file begins with the two lines of [helper].
+    host.wait("the place of the error", |facts| facts.text().contains("rouse.toml:5:1: ").then_some(()));
+    assert!(host.look(|facts| facts.text()).contains("prot"));
+    assert_eq!(host.connect("web").ask("echo still works"), "still works");
+    host.event("web", "slept");
+    assert_eq!(host.look(|facts| facts.events("bad", "config-rejected").len()), 1, "said once");
+}
+
+#[test]
+fn a_sidecar_is_never_run_on_defaults_because_its_table_is_wrong() {
+    let web = Container::new("web", "");
+    let config = web.sidecar("web", "idle_timeout = \"10 eons\"");
+    let host = Plan::new(&config).socket("web", Kind::Tcp4).listen();
+    assert_eq!(host.connect("web").end(), End::Reset);
+    host.event("web", "config-rejected");
+    assert_eq!(web.status(), "created");
+}
+
+/// Broken at first, and mended while the helper stays.
+#[track_caller]
+fn is_mended(broken: &str) {
+    let web = Container::new("web", "");
+    let host = Plan::raw(broken).socket("web", Kind::Tcp4).listen();
+    for _ in 0..10 {
+        assert_eq!(host.connect("web").end(), End::Reset);
+    }
+    host.event("web", "config-rejected");
+    host.note("STATUS=");
+    assert_eq!(web.status(), "created");
+    let (starts, rejected) =
+        host.look(|facts| (facts.starts.len(), facts.events("web", "config-rejected").len()));
+    assert_eq!((starts, rejected), (1, 1), "one helper, which says it once");
+    let mended = format!(
+        "[helper]\nengine = \"unix://{}\"\n{}",
+        engine_socket().display(),
+        web.sidecar("web", "idle_timeout = \"400ms\"")
+    );
+    fs::write(&host.config_path, mended).unwrap();
+    assert_eq!(host.connect("web").ask("echo mended"), "mended");
+    assert!(host.exit().success());
+}
+
+#[test]
+fn a_file_that_is_not_toml_resets_clients_until_it_is_mended() {
+    is_mended("[sidecar.web\ncontainer = ");
+}
+
+#[test]
+fn an_error_in_defaults_resets_clients_until_it_is_mended() {
+    is_mended("[defaults]\nidle_timeout = 5\n");
+}
+
+#[test]
+fn an_error_in_helper_resets_clients_until_it_is_mended() {
+    is_mended("[helper]\nengine = \"tcp://127.0.0.1:2375\"\n");
+}
+
+#[test]
+fn a_broken_file_does_not_end_the_helper_however_long_nobody_comes() {
+    let host = Plan::raw("]").socket("web", Kind::Tcp4).boot();
+    host.event("web", "config-rejected");
+    assert!(host.wait_for(Duration::from_secs(2), |facts| facts.exits.first().copied()).is_none());
+}
+
+#[test]
+fn every_error_is_told_at_once_with_its_place() {
+    let config = "[defaults]\nidle_timeout = \"soon\"\n[sidecar.web]\nready = \"ftp\"\nidle = \"maybe\"\npause_after = \"1m\"\n";
+    let host = Plan::raw(config).socket("web", Kind::Tcp4).boot();
+    host.event("web", "config-rejected");
+    until("all four places", || {
+        let text = host.look(|facts| facts.text());
+        let places = ["rouse.toml:2:", "rouse.toml:4:", "rouse.toml:5:", "rouse.toml:6:"];
+        places.iter().all(|place| text.contains(place)).then_some(())
+    });
+}
+
+#[test]
+fn keys_of_later_capabilities_are_refused_not_ignored() {
+    let keys = [
+        "pause_after = \"1m\"",
+        "busy_cpu = 10",
+        "requires = [\"db\"]",
+        "exclusive = \"gpu0\"",
+        "wake_on = \"data\"",
+        "proxy_protocol = \"v2\"",
+        "ready = \"log:started\"",
+    ];
+    for key in keys {
+        let config = format!("[sidecar.web]\ncontainer = \"x\"\n{key}\n");
+        let host = Plan::raw(&config).socket("web", Kind::Tcp4).boot();
+        host.event("web", "config-rejected");
+        let text = host
+            .wait("the reason", |facts| Some(facts.text()).filter(|text| text.contains("not supported yet")));
+        assert!(text.contains("rouse.toml:3:"), "{key}: {text}");
+    }
+}
+
+#[test]
+fn two_sidecars_on_one_container_are_an_error_for_both() {
+    let web = Container::new("web", "");
+    let config = web.sidecar("a", "") + &web.sidecar("b", "");
+    let host = Plan::new(&config).socket("a", Kind::Tcp4).socket("b", Kind::Tcp4).listen();
+    assert_eq!(host.connect("a").end(), End::Reset);
+    assert_eq!(host.connect("b").end(), End::Reset);
+    assert_eq!(web.status(), "created");
+}
+
+#[test]
+fn check_prints_every_error_and_ends_with_78() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rouse.toml");
+    fs::write(&file, "[sidecar.web]\nready = \"ftp\"\nnope = 1\n").unwrap();
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
+        output(command.args(["check", "--config"]).arg(&file))
+    };
+    let done = check();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(78), "{said}");
+    for place in [":2:9: ", ":3:1: "] {
+        assert!(said.contains(&format!("{}{place}", file.display())), "{place} is missing in {said}");
+    }
+    fs::write(&file, "[sidecar.web]\nready = \"http:/\"\n").unwrap();
+    assert_eq!(check().status.code(), Some(0));
+}

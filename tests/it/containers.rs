@@ -1,0 +1,167 @@
+//! The container dies, vanishes, comes back, or was running before.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::harness::{Container, End, Host, Kind, PORT, Plan, docker, until};
+
+fn listen(config: &str) -> Host {
+    Plan::new(config).socket("web", Kind::Tcp4).listen()
+}
+
+#[track_caller]
+fn is_served_again(host: &Host) -> String {
+    until("an answer", || host.connect("web").try_ask("who").ok())
+}
+
+#[test]
+fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again() {
+    let web = Container::new("web", "");
+    let host = listen(&web.sidecar("web", ""));
+    let mut client = host.connect("web");
+    let first = client.ask("who");
+    docker(&["kill", web.name()]);
+    assert_ne!(client.end(), End::Open);
+    let line = host.event("web", "died");
+    assert!(line.contains("137"), "no exit code in {line:?}");
+    let second = is_served_again(&host);
+    assert_ne!(first.split(' ').next(), second.split(' ').next());
+    assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
+}
+
+#[test]
+fn a_container_stopped_by_hand_ends_the_helper_and_is_woken_by_the_next_client() {
+    let web = Container::new("web", "");
+    let host = listen(&web.sidecar("web", ""));
+    host.connect("web").ask("echo one");
+    docker(&["stop", web.name()]);
+    host.event("web", "died");
+    assert!(host.exit().success());
+    assert_eq!(host.connect("web").ask("echo two"), "two");
+}
+
+#[test]
+fn a_container_removed_while_it_serves_can_be_made_again() {
+    let web = Container::new("web", "");
+    let host = listen(&web.sidecar("web", ""));
+    let mut client = host.connect("web");
+    client.ask("echo one");
+    web.remove();
+    assert_ne!(client.end(), End::Open);
+    assert_eq!(host.connect("web").end(), End::Reset);
+    until("a word on what is missing", || {
+        host.look(|facts| facts.text().contains("No such container")).then_some(())
+    });
+    web.create();
+    is_served_again(&host);
+}
+
+#[test]
+fn a_container_removed_while_it_sleeps_can_be_made_again() {
+    let web = Container::new("web", "");
+    let host = listen(&web.sidecar("web", "idle_timeout = \"200ms\""));
+    host.connect("web").ask("echo one");
+    assert!(host.exit().success());
+    web.remove();
+    assert_eq!(host.connect("web").end(), End::Reset);
+    assert!(host.event("web", "wake-failed").contains("No such container"));
+    web.create();
+    is_served_again(&host);
+}
+
+#[test]
+fn a_port_clash_with_another_container_is_shown_and_mended() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let publish = format!("127.0.0.1:{port}:{PORT}");
+    let other = Container::with("other", &["--publish", &publish], "");
+    other.start();
+    let web = Container::with("web", &["--publish", &publish], "");
+    let host = listen(&web.sidecar("web", ""));
+    assert_eq!(host.connect("web").end(), End::Reset);
+    let line = host.event("web", "wake-failed");
+    assert!(line.contains("port is already allocated"), "{line:?}");
+    docker(&["stop", other.name()]);
+    is_served_again(&host);
+}
+
+#[test]
+fn a_port_clash_with_the_host_is_shown() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let publish = format!("{}:{PORT}", taken.local_addr().unwrap());
+    let web = Container::with("web", &["--publish", &publish], "");
+    let host = listen(&web.sidecar("web", ""));
+    assert_eq!(host.connect("web").end(), End::Reset);
+    assert!(host.event("web", "wake-failed").contains("address already in use"));
+}
+
+#[test]
+fn a_leftover_is_adopted_and_goes_to_sleep() {
+    let web = Container::new("web", "");
+    web.start();
+    let plan = Plan::new(&web.sidecar("web", "idle_timeout = \"700ms\"")).socket("web", Kind::Tcp4);
+    let host = plan.boot();
+    host.event("web", "adopted");
+    host.event("web", "slept");
+    assert!(host.exit().success());
+    assert_eq!(web.status(), "exited");
+    let (adopted, slept) =
+        host.look(|facts| (facts.events("web", "adopted")[0].0, facts.events("web", "slept")[0].0));
+    assert!(slept - adopted > Duration::from_millis(600), "it had {:?}", slept - adopted);
+}
+
+#[test]
+fn a_leftover_that_is_used_stays() {
+    let web = Container::new("web", "");
+    web.start();
+    let started = web.started_at();
+    let plan = Plan::new(&web.sidecar("web", "idle_timeout = \"700ms\"")).socket("web", Kind::Tcp4);
+    let host = plan.boot();
+    host.event("web", "adopted");
+    let mut client = host.connect("web");
+    for _ in 0..8 {
+        assert_eq!(client.ask("echo used"), "used");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(host.look(|facts| facts.events("web", "slept").len()), 0);
+    assert_eq!(web.started_at(), started);
+}
+
+#[test]
+fn a_leftover_that_does_not_listen_yet_is_waited_for() {
+    let web = Container::new("web", "--listen-after 2");
+    web.start();
+    let host = listen(&web.sidecar("web", ""));
+    assert_eq!(host.connect("web").ask("echo at last"), "at last");
+}
+
+#[test]
+fn a_paused_container_is_woken() {
+    let web = Container::new("web", "");
+    web.start();
+    web.logged("listening");
+    docker(&["pause", web.name()]);
+    let host = listen(&web.sidecar("web", ""));
+    assert_eq!(host.connect("web").ask("echo thawed"), "thawed");
+    assert_eq!(web.status(), "running");
+}
+
+#[test]
+fn a_paused_leftover_is_put_to_sleep() {
+    let web = Container::new("web", "");
+    web.start();
+    docker(&["pause", web.name()]);
+    let plan = Plan::new(&web.sidecar("web", "idle_timeout = \"300ms\"")).socket("web", Kind::Tcp4);
+    let host = plan.boot();
+    host.event("web", "adopted");
+    assert!(host.exit().success());
+    assert_eq!(web.status(), "exited");
+}
+
+#[test]
+fn a_container_in_a_crash_loop_fails_the_wake_and_is_not_awake() {
+    let web = Container::with("web", &["--restart", "always"], "--die-after 0.2");
+    let host = listen(&web.sidecar("web", "wake_timeout = \"5s\"\nwhen_late = \"refuse\""));
+    assert_eq!(host.connect("web").end(), End::Reset);
+    host.event("web", "wake-failed");
+    host.wait("its last words", |facts| facts.text().contains("cannot open the model file").then_some(()));
+}

@@ -1,0 +1,56 @@
+//! The engine's command line, and what the suite may use.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::spawn::output;
+
+/// The suite's engine: `$ROUSE_TEST_ENGINE`, a path, else Docker's own socket.
+pub fn engine_socket() -> PathBuf {
+    let value = std::env::var("ROUSE_TEST_ENGINE").unwrap_or_else(|_| "/run/docker.sock".to_owned());
+    PathBuf::from(value.trim_start_matches("unix://"))
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new("docker");
+    command.arg("--host").arg(format!("unix://{}", engine_socket().display())).args(args);
+    command
+}
+
+/// Runs `docker ARGS`, which must succeed, and gives its output without the last newline.
+#[track_caller]
+pub fn docker(args: &[&str]) -> String {
+    let done = output(&mut command(args));
+    assert!(done.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim_end().to_owned()
+}
+
+/// The same for what may fail; both its streams.
+pub fn docker_anyway(args: &[&str]) -> String {
+    let done = output(&mut command(args));
+    String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
+}
+
+/// The version of the engine's API, as in "1.41".
+pub fn engine_version() -> String {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| docker(&["version", "--format", "{{.Server.APIVersion}}"])).clone()
+}
+
+/// The label by which `tests/run` finds what a killed run left behind.
+pub fn label() -> String {
+    format!("rouse-test={}", std::env::var("ROUSE_TEST_RUN").unwrap_or_else(|_| "by-hand".to_owned()))
+}
+
+/// Says that the calling test cannot be done here: `tests/run` counts it as skipped.
+pub fn skip(reason: &str) {
+    let line = format!("{}: {reason}\n", std::thread::current().name().unwrap_or("a test"));
+    eprint!("skipped: {line}");
+    if let Some(path) = std::env::var_os("ROUSE_TEST_SKIPS") {
+        let mut file = OpenOptions::new().create(true).append(true).open(Path::new(&path)).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+}
