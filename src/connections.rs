@@ -19,6 +19,8 @@ use crate::socket::{Address, Stream};
 
 /// How long connections may move nothing once their container is dead.
 const STILL: Duration = Duration::from_millis(500);
+/// The same where bytes are under way to a client: a slow one makes room for them in large steps.
+const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
 
 /// The connections of one sidecar, and what came of those of one time awake.
 #[derive(Debug)]
@@ -149,16 +151,17 @@ impl Connections {
     /// reset. When somebody has `asked` for the next wake, what still moves goes on beside that.
     pub async fn finish(&mut self, asked: impl Future<Output = ()>) {
         let mut asked = pin!(asked);
-        while !self.tasks.is_empty() {
-            let before = self.movement();
+        let mut movement = self.movement();
+        let mut moved = Instant::now();
+        while moved.elapsed() < if self.is_under_way() { STILL_UNDER_WAY } else { STILL } {
             tokio::select! {
                 biased;
                 () = self.all_ended() => return,
                 () = &mut asked => return,
                 () = sleep(STILL) => {}
             }
-            if self.movement() == before {
-                break;
+            if self.movement() != movement {
+                (movement, moved) = (self.movement(), Instant::now());
             }
         }
         self.tasks.abort_all();
@@ -169,6 +172,10 @@ impl Connections {
         while !self.tasks.is_empty() {
             self.one_ended().await;
         }
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.open.values().any(|meter| meter.down.is_under_way())
     }
 
     fn movement(&self) -> u64 {

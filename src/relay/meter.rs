@@ -57,6 +57,11 @@ impl Lane {
         self.taken.get() + self.passed_on.get()
     }
 
+    /// Whether bytes are in the pipe.
+    pub fn is_under_way(&self) -> bool {
+        self.taken.get() != self.passed_on.get()
+    }
+
     /// When the last byte came this way; the connection's beginning before the first.
     pub fn last(&self) -> Instant {
         self.last.get()
