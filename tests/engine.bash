@@ -24,14 +24,24 @@ install_engine() {
         install ip iproute2 && install pgrep procps && install systemd-socket-activate systemd
 }
 
-# A second engine on one bridge would hand out the first one's addresses: docker0 only where no other engine runs.
+# A bridge of its own: two engines on docker0 hand out the same addresses, and an engine whose data once knew docker0
+# deletes it when it starts on another one, under the feet of the machine's own engine.
 choose_bridge() {
-    engine_options=()
-    pgrep -x dockerd >/dev/null || return 0
+    local net
     bridge=rouse$((RANDOM % 900 + 100))
-    local net=$((RANDOM % 200 + 20))
-    ip link add "$bridge" type bridge && ip address add "10.$net.0.1/16" dev "$bridge" && ip link set "$bridge" up &&
+    net=$(free_net) && ip link add "$bridge" type bridge && ip address add "10.$net.0.1/16" dev "$bridge" &&
+        ip link set "$bridge" up &&
         engine_options=(--bridge "$bridge" --default-address-pool "base=10.$((net + 1)).0.0/16,size=24")
+}
+
+# N, such that neither 10.N.0.0/16 nor its neighbour is in use.
+free_net() {
+    local net routes
+    routes=$'\n'$(ip -4 route)
+    for net in {60..250..2}; do
+        [[ $routes == *$'\n'"10.$net."* || $routes == *$'\n'"10.$((net + 1))."* ]] || { echo "$net" && return; }
+    done
+    return 1
 }
 
 # The images stay in the cache, unless another run uses it just now.
