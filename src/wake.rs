@@ -104,8 +104,8 @@ impl Failure {
     }
 }
 
-/// Asks the engine to start the container. The start is never cut off: the engine may leave the container half started. Its clients are not kept waiting for
-/// that; nothing else is asked of the container until it has answered.
+/// Asks the engine to start the container, and waits for the answer however long it takes: a start that is cut off may
+/// leave the container half started. Clients are not kept waiting for that. Nothing else is asked of the container before.
 pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
     let mut start = std::pin::pin!(engine.start(id));
