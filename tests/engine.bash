@@ -24,13 +24,15 @@ install_engine() {
         install ip iproute2 && install pgrep procps && install systemd-socket-activate systemd
 }
 
-# A bridge of its own: two engines on docker0 hand out the same addresses, and an engine whose data once knew docker0
-# deletes it when it starts on another one, under the feet of the machine's own engine.
+# A bridge of its own: two engines on docker0 hand out the same addresses, and one that has once used docker0 deletes it
+# when it starts on another bridge, under the feet of the machine's own engine.
 choose_bridge() {
     local net
     bridge=rouse$((RANDOM % 900 + 100))
-    net=$(free_net) && ip link add "$bridge" type bridge && ip address add "10.$net.0.1/16" dev "$bridge" &&
-        ip link set "$bridge" up &&
+    # Without an address of its own it takes the lowest of its ports' and changes it as containers come and go: what they
+    # send to the one they remember is lost for seconds.
+    net=$(free_net) && ip link add "$bridge" address "02:42:0a:$(printf %02x "$net"):00:01" type bridge &&
+        ip address add "10.$net.0.1/16" dev "$bridge" && ip link set "$bridge" up &&
         engine_options=(--bridge "$bridge" --default-address-pool "base=10.$((net + 1)).0.0/16,size=24")
 }
 
@@ -50,6 +52,8 @@ choose_data_root() {
     exec 8>"$cache/engine.lock"
     data_root=$cache/engine
     flock -n 8 || data_root=$work/data
+    # What it knows of the last run's networks is out of date, and would be cleaned up on this machine.
+    rm -rf "$data_root/network"
 }
 
 # Starts an engine, unless one is named.
