@@ -1,12 +1,16 @@
 //! Where a container is dialled: its networks, the host, another container, an override.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, Host, Kind, Network, PORT, Plan, Recorder, docker};
+use nix::sys::socket::{Backlog, listen as set_backlog};
+
+use crate::harness::{
+    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, docker, skip,
+};
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
@@ -96,6 +100,53 @@ fn a_unix_socket_can_be_the_address() {
 }
 
 #[test]
+fn a_unix_address_with_a_full_backlog_is_waited_for() {
+    const CLIENTS: usize = 6;
+    let web = Container::running("web", &["--stop-signal", "KILL"], &["sleep", "1000"]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("web.sock");
+    let address = UnixListener::bind(&path).unwrap();
+    set_backlog(&address, Backlog::new(1).unwrap()).unwrap();
+    let host = listen(&web.sidecar("web", &format!("address = \"unix:{}\"", path.display())));
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| host.connect("web")).collect();
+    host.event("web", "ready");
+    for client in &mut clients {
+        client.deadline(Duration::from_millis(100));
+        assert_eq!(client.end(), End::Open, "the backlog was full for a moment only");
+        client.deadline(Duration::from_secs(20));
+    }
+    thread::spawn(move || {
+        for mut accepted in address.incoming().take(CLIENTS).map_while(Result::ok) {
+            let _ = accepted.write_all(b"hello\n");
+        }
+    });
+    for client in &mut clients {
+        assert_eq!(client.read_line().unwrap(), "hello");
+    }
+}
+
+/// An address of this machine at which others reach it.
+fn own_address() -> Option<Ipv4Addr> {
+    let interfaces = nix::ifaddrs::getifaddrs().unwrap();
+    let mut addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    addresses.find(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn an_address_that_leads_back_to_the_socket_is_refused() {
+    let Some(own) = own_address() else { return skip("this machine has no address but loopback") };
+    let web = Container::new("web", "");
+    let plan = Plan::new("").socket("web", Kind::AnyTcp4);
+    let address = format!("address = \"{own}:{}\"", plan.listener("web", 0).port());
+    // Few files, so that a connection that makes the next one does not go on for long.
+    let host = plan.config(&web.sidecar("web", &address)).open_files(200).listen();
+    assert_eq!(host.connect("web").end(), End::Reset);
+    assert!(host.event("web", "wake-failed").contains("is the socket that rouse itself listens on"));
+    let files = std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
+    assert!(files < 50, "{files} open files for one client");
+}
+
+#[test]
 fn the_address_is_inspected_anew_at_each_wake() {
     let web = Container::new("web", "");
     let host = listen(&web.sidecar("web", "idle_timeout = \"200ms\""));
@@ -106,7 +157,7 @@ fn the_address_is_inspected_anew_at_each_wake() {
     squatter.start();
     let second = host.connect("web").ask("who");
     assert_ne!(first.split(' ').next(), second.split(' ').next());
-    assert!(web.logs().contains(&format!("start {}", second.split(' ').next().unwrap())));
+    web.logged(&format!("start {}", second.split(' ').next().unwrap()));
 }
 
 #[test]

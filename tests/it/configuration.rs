@@ -4,7 +4,10 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Container, End, Kind, Plan, engine_socket, is_reset, output, until};
+use nix::sys::signal::{Signal::SIGHUP, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Container, End, Facts, Kind, Plan, engine_socket, is_reset, output, until};
 
 #[test]
 fn one_bad_sidecar_leaves_the_others_working() {
@@ -110,6 +113,44 @@ fn keys_of_later_capabilities_are_refused_not_ignored() {
             .wait("the reason", |facts| Some(facts.text()).filter(|text| text.contains("not supported yet")));
         assert!(text.contains("rouse.toml:3:"), "{key}: {text}");
     }
+}
+
+#[test]
+fn a_reload_with_an_error_in_one_table_changes_the_others_and_leaves_that_one_as_it_was() {
+    let (web, other) = (Container::new("web", ""), Container::new("other", ""));
+    let short = "idle_timeout = \"400ms\"";
+    let used = "idle_timeout = \"400ms\"\nidle = \"connections\"";
+    let config = web.sidecar("web", short) + &other.sidecar("other", used);
+    let host = Plan::new(&config).socket("web", Kind::Tcp4).socket("other", Kind::Tcp4).listen();
+    // It keeps the helper while the other sleeps.
+    let mut stays = host.connect("other");
+    assert_eq!(stays.ask("echo one"), "one");
+    assert_eq!(host.connect("web").ask("echo one"), "one");
+    host.event("web", "slept");
+    // A client that comes before the last look is served by the old life still.
+    host.wait("the end of its life", |facts| {
+        let slept = facts.events("web", "slept")[0].0;
+        let asleep = |(at, note): &(Duration, String)| *at >= slept && note.contains("web: asleep");
+        facts.notes.iter().any(asleep).then_some(())
+    });
+    let file = fs::read_to_string(&host.config_path).unwrap();
+    let changed = file.replace(&web.sidecar("web", short), &web.sidecar("web", "idle_timeout = \"never\""));
+    let broken = changed.replace(used, "idle_timeout = \"10 eons\"");
+    assert!(file != changed && changed != broken);
+    fs::write(&host.config_path, broken).unwrap();
+    kill(Pid::from_raw(host.pid()), SIGHUP).unwrap();
+    host.wait("the error", |facts| facts.text().contains("10 eons").then_some(()));
+    assert_eq!(host.connect("web").ask("echo two"), "two");
+    let slept = |number| move |facts: &Facts| facts.events("web", "slept").get(number).cloned();
+    let again = host.wait_for(Duration::from_millis(1500), slept(1));
+    assert!(again.is_none(), "{again:?}: the changed value is not in force");
+    // The broken one goes to sleep, wakes and sleeps again by what it had.
+    assert_eq!(stays.ask("echo two"), "two");
+    drop(stays);
+    host.event("other", "slept");
+    assert_eq!(host.connect("other").ask("echo three"), "three");
+    host.event_nth("other", "slept", 1);
+    assert_eq!(host.look(|facts| facts.starts.len()), 1);
 }
 
 #[test]

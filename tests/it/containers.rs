@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::harness::{Container, End, Host, Kind, PORT, Plan, docker, until};
+use crate::harness::{Action, Container, End, Host, Kind, PORT, Plan, Recorder, docker, until};
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
@@ -27,6 +27,31 @@ fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again()
     let second = is_served_again(&host);
     assert_ne!(first.split(' ').next(), second.split(' ').next());
     assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
+}
+
+#[test]
+fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", ""));
+    let host = plan.socket("web", Kind::Tcp4).listen();
+    let first = host.connect("web").ask("who");
+    recorder.rule("GET /json", Action::Refuse(500, "too busy to look"));
+    docker(&["kill", web.name()]);
+    until("a look that was refused twice", || {
+        let calls = recorder.calls("GET /json");
+        (calls.iter().filter(|call| call.status == Some(500)).count() >= 2).then_some(())
+    });
+    let died = host.look(|facts| facts.events("web", "died"));
+    assert!(died.is_empty(), "{died:?} although nobody has told");
+    recorder.rules(Vec::new());
+    let mended = host.now();
+    host.event("web", "died");
+    let took = host.look(|facts| facts.events("web", "died")[0].0) - mended;
+    assert!(took < Duration::from_secs(5), "noticed {took:?} after the engine could tell");
+    let second = is_served_again(&host);
+    assert_ne!(first.split(' ').next(), second.split(' ').next());
 }
 
 #[test]

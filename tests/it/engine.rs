@@ -141,6 +141,25 @@ fn a_missing_container_is_named() {
 }
 
 #[test]
+fn a_name_that_begins_a_strangers_id_is_no_name_of_its() {
+    for runs in [false, true] {
+        let stranger = Container::new("stranger", "");
+        if runs {
+            stranger.start();
+        }
+        // The engine takes any beginning that only one container has; six digits are no other's.
+        let name = &stranger.inspect("{{.Id}}")[..6];
+        let before = (stranger.status(), stranger.started_at());
+        let config = format!("[sidecar.{name}]\nport = {PORT}\nidle_timeout = \"300ms\"\n");
+        let host = Plan::new(&config).socket(name, Kind::Tcp4).listen();
+        assert_eq!(host.connect(name).end(), End::Reset);
+        assert!(host.event(name, "wake-failed").contains("No such container"));
+        assert!(host.exit().success());
+        assert_eq!((stranger.status(), stranger.started_at()), before);
+    }
+}
+
+#[test]
 fn a_missing_network_is_not_taken_for_a_missing_container() {
     let network = Network::new("gone");
     let web = Container::with("web", &["--network", network.name()], "");
@@ -157,7 +176,8 @@ fn a_conflict_is_shown_in_the_engines_words() {
     let network = format!("container:{}", other.name());
     let web = Container::with("web", &["--network", &network], "");
     let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
-    fails(&host, &["cannot join network of a non running container"]);
+    // Docker 20.10: "cannot join network of …"; 28: "cannot join network namespace of …".
+    fails(&host, &["of a non running container"]);
     assert_eq!(recorder.calls("POST /start")[0].status, Some(409));
 }
 

@@ -15,7 +15,7 @@ use crate::harness::{
 #[track_caller]
 fn is_served_by(client: &mut Client, container: &Container) {
     let identity = client.ask("who").split(' ').next().unwrap().to_owned();
-    assert!(container.logs().contains(&format!("start {identity}")), "served by another container");
+    container.logged(&format!("start {identity}"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Container, End, Facts, Host, Kind, Plan};
+use crate::harness::{Action, Container, End, Facts, Host, Kind, Plan, Recorder, until};
 
 fn serve(keys: &str) -> (Container, Host) {
     let web = Container::new("web", "");
@@ -170,4 +170,26 @@ fn stop_timeout_is_the_grace_before_the_kill() {
     assert_eq!(web.inspect("{{.State.ExitCode}}"), "137");
     assert!(host.exit().success());
     client.try_ask("echo to the dead").unwrap_err();
+}
+
+#[test]
+fn a_stop_that_the_engine_refuses_disturbs_nobody_and_is_asked_for_again() {
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"500ms\""));
+    let host = plan.socket("web", Kind::Tcp4).listen();
+    recorder.rule("POST /stop", Action::Refuse(500, "cannot stop it now"));
+    let mut quiet = host.connect("web");
+    assert_eq!(quiet.ask("echo and then nothing"), "and then nothing");
+    until("two stops refused", || {
+        let stops = recorder.calls("POST /stop");
+        (stops.iter().filter(|call| call.status == Some(500)).count() >= 2).then_some(())
+    });
+    assert_eq!(quiet.ask("echo undisturbed"), "undisturbed");
+    assert_eq!(host.look(|facts| (facts.starts.len(), facts.exits.len())), (1, 0));
+    recorder.rules(Vec::new());
+    host.event("web", "slept");
+    assert!(host.exit().success());
+    assert_eq!(web.status(), "exited");
 }

@@ -6,13 +6,16 @@ mod harness; // what plays systemd, the clients and the containers, and says eve
 
 mod addresses; // where a container is dialled: networks, host, another container, an override
 mod around_sleep; // clients that come at any moment around the end of a helper
-mod configuration;
+mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
 mod crowd; // many clients, many sidecars, full tables
+mod ends; // how a connection ends: after a half-close, after urgent data
 mod engine; // the calls to the engine: version, order, every refusal shown
 mod handover; // which sockets are taken, by which names, and what is refused
 mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
+mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
 mod relay; // bytes, half-close, reset and urgent data, both ways
-mod wake; // from the first client to its first byte: readiness, death, lateness // what a wrong file stops, and what it leaves working
+mod succession; // what the next helper makes of a wake that was cut off
+mod wake; // from the first client to its first byte: readiness, death, lateness

@@ -8,15 +8,19 @@ A connection carries lines, each a command and answered by a line, until one sid
     silent S      works for S seconds without a byte, then "done"
     until-eof     reads to the end of the stream, then "LENGTH SHA256", then closes
     source N      N bytes and their SHA-256 in hex, then closes
+    sink          throws away all that comes, as fast as the kernel can
     half          "half" and an end of its own stream at once, then reads to the other end
+    half-reset    "half" and an end of its own stream at once, then a reset at the next byte
+    await-reset   reads to the end of the stream, then waits for a reset without a byte
     urgent        "before", one urgent byte, "after"
     close, reset  ends the connection cleanly, with a reset
-    GET /ready    200 once --ready-after seconds have passed, 503 before; GET /status/N answers N
+    GET /ready    200 once --ready-after seconds have passed, 503 before; GET /status/N answers N, 204 without a body
 """
 
 import argparse
 import hashlib
 import os
+import select
 import signal
 import socket
 import struct
@@ -103,6 +107,16 @@ class Server:
                 conn.shutdown(socket.SHUT_WR)
                 length = len(buffer) + sum(len(piece) for piece in pieces(conn))
                 return say(f"half-closed connection {number} received {length} bytes")
+            elif word == "half-reset":
+                conn.sendall(b"half\n")
+                conn.shutdown(socket.SHUT_WR)
+                conn.recv(65536)
+                conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                return None
+            elif word == "await-reset":
+                return await_reset(conn, number)
+            elif word == "sink":
+                return throw_away(conn)
             elif word == "urgent":
                 conn.sendall(b"before\n")
                 conn.send(b"!", socket.MSG_OOB)
@@ -129,14 +143,31 @@ class Server:
         elif path == "/ready" and time.monotonic() - STARTED < self.options.ready_after:
             status = 503
         say(f"GET {path} -> {status}")
-        body = f"{status} {IDENTITY}\n"
-        head = f"HTTP/1.1 {status} Text\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        body = "" if status == 204 else f"{status} {IDENTITY}\n"
+        length = f"Content-Length: {len(body)}\r\n" if body else ""
+        head = f"HTTP/1.1 {status} Text\r\n{length}Connection: close\r\n\r\n"
         conn.sendall((head + body).encode())
 
 
 def pieces(conn):
     while piece := conn.recv(1 << 18):
         yield piece
+
+
+def throw_away(conn):
+    buffer = bytearray(1 << 20)
+    while conn.recv_into(buffer, 0, socket.MSG_TRUNC):
+        pass
+
+
+def await_reset(conn, number):
+    for _ in pieces(conn):
+        pass
+    say(f"connection {number} is half-closed")
+    poller = select.poll()
+    poller.register(conn, 0)  # errors are told unasked, and no read would tell them any more
+    poller.poll()
+    raise BrokenPipeError
 
 
 def read_to_end(conn, buffer):

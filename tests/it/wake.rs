@@ -1,8 +1,8 @@
 //! From the first client to its first byte: readiness, death, lateness.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Container, End, Host, Kind, Plan, is_reset};
+use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, is_reset};
 
 /// A late wake would let its clients through all the same, and nobody would see that readiness was never found.
 const STRICT: &str = "wake_timeout = \"10s\"\nwhen_late = \"refuse\"";
@@ -78,7 +78,7 @@ fn any_http_answer_is_ready() {
     let web = Container::new("web", "");
     let host = ready_by(&web, "http:/status/500");
     assert_eq!(host.connect("web").ask("echo ready"), "ready");
-    assert!(web.logs().contains("GET /status/500 -> 500"), "{}", web.logs());
+    web.logged("GET /status/500 -> 500");
 }
 
 #[test]
@@ -86,9 +86,8 @@ fn http_ok_waits_for_2xx() {
     let web = Container::new("web", "--ready-after 1.2");
     let host = ready_by(&web, "http-ok:/ready");
     assert_eq!(host.connect("web").ask("echo ready"), "ready");
-    let logs = web.logs();
-    assert!(logs.contains("GET /ready -> 503") && logs.contains("GET /ready -> 200"), "{logs}");
-    assert!(logs.find("-> 200").unwrap() > logs.find("-> 503").unwrap());
+    let logs = web.logged("GET /ready -> 200");
+    assert!(logs.find("-> 503").is_some_and(|refused| refused < logs.find("-> 200").unwrap()), "{logs}");
 }
 
 #[test]
@@ -100,6 +99,22 @@ fn http_ok_takes_3xx_and_refuses_4xx() {
     let keys = "ready = \"http-ok:/status/404\"\nwake_timeout = \"800ms\"\nwhen_late = \"refuse\"";
     let host = listen(&other.sidecar("web", keys));
     assert_eq!(host.connect("web").end(), End::Reset);
+}
+
+#[test]
+fn an_http_answer_without_a_body_is_ready_at_the_first_probe() {
+    for ready in ["http:/status/204", "http-ok:/status/204"] {
+        for round in 0..3 {
+            let web = Container::new("web", "");
+            let host = ready_by(&web, ready);
+            let answer = host.connect("web").ask("who");
+            let number = answer.split(' ').nth(1).unwrap();
+            assert_eq!(
+                number, "2",
+                "{ready}, round {round}: one connection is the probe's, the next the client's"
+            );
+        }
+    }
 }
 
 #[test]
@@ -167,6 +182,29 @@ fn a_late_container_is_refused_where_that_is_wanted() {
     let took = host.now() - begun;
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "reset after {took:?}");
     host.event("web", "wake-failed");
+}
+
+#[test]
+fn a_client_that_comes_before_a_slow_start_is_answered_has_a_wake_timeout_of_its_own() {
+    for when_late in ["refuse", "proceed"] {
+        let web = Container::new("web", "");
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Recorder::new(&dir.path().join("engine.sock"));
+        recorder.rule("POST /start", Action::HoldCall(Duration::from_secs(4)));
+        let keys = format!("wake_timeout = \"3s\"\nwhen_late = \"{when_late}\"");
+        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", &keys));
+        let host = plan.socket("web", Kind::Tcp4).listen();
+        let begun = Instant::now();
+        assert_eq!(host.connect("web").end(), End::Reset);
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_millis(3800), "{when_late}: the first client waited {waited:?}");
+        // Whoever comes while the first is turned away is turned away with him.
+        host.event("web", "wake-failed");
+        assert_eq!(host.connect("web").ask("echo in time"), "in time", "{when_late}");
+        assert!(recorder.calls("POST /start")[0].answered.is_some_and(|answered| answered > begun + waited));
+        let late = host.look(|facts| facts.events("web", "late"));
+        assert!(late.is_empty(), "{when_late}: {late:?}");
+    }
 }
 
 #[test]

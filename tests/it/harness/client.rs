@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::libc::linger;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
 use super::listener::Address;
@@ -97,6 +98,13 @@ impl Client {
             Err(error) if is_reset(&error) => End::Reset,
             Err(_) => End::Open,
         }
+    }
+
+    /// Waits for a reset that comes after the other side's end, which no read tells; false if there is none.
+    pub fn is_reset_after_all(&self) -> bool {
+        let mut polled = [PollFd::new(self.fd(), PollFlags::empty())];
+        poll(&mut polled, PollTimeout::try_from(DEADLINE).unwrap()).unwrap();
+        polled[0].revents().is_some_and(|seen| seen.contains(PollFlags::POLLERR))
     }
 
     /// The rest of the stream, as text.

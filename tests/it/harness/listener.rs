@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Tcp4,
+    /// On every address of this machine.
+    AnyTcp4,
     Tcp6,
     Unix,
 }
@@ -35,6 +37,7 @@ impl Listener {
     pub fn open(kind: Kind, name: &str, dir: &Path, number: usize) -> Listener {
         let (fd, address) = match kind {
             Kind::Tcp4 => tcp("127.0.0.1:0"),
+            Kind::AnyTcp4 => tcp("0.0.0.0:0"),
             Kind::Tcp6 => tcp("[::1]:0"),
             Kind::Unix => {
                 let path = dir.join(format!("{name}-{number}.sock"));
