@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::activity::Seen;
 use crate::dial::dial;
@@ -22,19 +21,19 @@ const STILL: Duration = Duration::from_millis(500);
 /// The same where bytes are under way to a client: a slow one makes room for them in large steps.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
 
-/// The connections of one sidecar, and what came of those of one time awake.
+/// The connections to one run of a container, and what came of those that have ended.
 #[derive(Debug)]
 pub struct Connections {
     sidecar: Name,
     pipes: Rc<Pipes>,
     tasks: JoinSet<()>,
-    open: HashMap<Id, Rc<Meter>>,
+    open: HashMap<Id, (Rc<Meter>, AbortHandle)>,
     ended: Totals,
     last_use: Instant,
 }
 
 impl Connections {
-    /// None yet.
+    /// None yet; what has made the container run counts as use.
     pub fn new(sidecar: Name, pipes: Rc<Pipes>) -> Connections {
         Connections {
             sidecar,
@@ -97,7 +96,7 @@ impl Connections {
             }
         });
         self.last_use = Instant::now();
-        self.open.insert(task.id(), meter);
+        self.open.insert(task.id(), (meter, task));
     }
 
     /// Waits until one has ended; for ever while there is none. Cancelling it loses none.
@@ -107,7 +106,7 @@ impl Connections {
             Some(Err(aborted)) => aborted.id(),
             None => pending().await,
         };
-        if let Some(meter) = self.open.remove(&id) {
+        if let Some((meter, _)) = self.open.remove(&id) {
             self.ended.add(&meter);
             // Where any open connection is use, its end is the last of it; elsewhere its last byte is.
             self.last_use = self.last_use.max(meter.up.last()).max(meter.down.last());
@@ -126,7 +125,7 @@ impl Connections {
 
     /// What the open ones look like now.
     pub fn seen(&self) -> impl Iterator<Item = Seen> {
-        self.open.values().map(|meter| Seen {
+        self.open.values().map(|(meter, _)| Seen {
             last_up: meter.up.last(),
             last_down: meter.down.last(),
             up_ended: meter.up.has_ended(),
@@ -137,48 +136,44 @@ impl Connections {
     /// All that have been, open ones included.
     pub fn totals(&self) -> Totals {
         let mut totals = self.ended;
-        self.open.values().for_each(|meter| totals.add(meter));
+        self.open.values().for_each(|(meter, _)| totals.add(meter));
         totals
     }
 
-    /// A time awake begins, which is use.
-    pub fn begin(&mut self) {
-        self.ended = Totals::default();
-        self.last_use = Instant::now();
+    /// Gives connections whose container is dead a moment to end by themselves, which most do; less once somebody has `asked`
+    /// for the next wake.
+    pub async fn settle(&mut self, asked: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.all_ended() => {}
+            () = asked => {}
+            () = sleep(STILL) => {}
+        }
     }
 
-    /// The container is dead: what it has sent before its end is delivered as long as it moves; what still stands then is
-    /// reset. When somebody has `asked` for the next wake, what still moves goes on beside that.
-    pub async fn finish(&mut self, asked: impl Future<Output = ()>) {
-        let mut asked = pin!(asked);
-        let mut movement = self.movement();
-        let mut moved = Instant::now();
-        while moved.elapsed() < if self.is_under_way() { STILL_UNDER_WAY } else { STILL } {
-            tokio::select! {
-                biased;
-                () = self.all_ended() => return,
-                () = &mut asked => return,
-                () = sleep(STILL) => {}
+    /// Winds up connections whose container is dead: what it has sent before its end is delivered as long as it moves; what
+    /// stands still is reset, each by its own clock.
+    pub async fn wind_up(mut self) {
+        let mut seen: HashMap<Id, (u64, Instant)> = HashMap::new();
+        while !self.tasks.is_empty() {
+            for (id, (meter, task)) in &self.open {
+                let now = Instant::now();
+                let (delivered, since) = seen.entry(*id).or_insert((meter.down.delivered(), now));
+                if *delivered != meter.down.delivered() {
+                    (*delivered, *since) = (meter.down.delivered(), now);
+                }
+                let patience = if meter.down.is_under_way() { STILL_UNDER_WAY } else { STILL };
+                if now.duration_since(*since) >= patience {
+                    task.abort();
+                }
             }
-            if self.movement() != movement {
-                (movement, moved) = (self.movement(), Instant::now());
-            }
+            // A timeout is the next look.
+            let _ = timeout(STILL, self.one_ended()).await;
         }
-        self.tasks.abort_all();
-        self.all_ended().await;
     }
 
     async fn all_ended(&mut self) {
         while !self.tasks.is_empty() {
             self.one_ended().await;
         }
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.open.values().any(|meter| meter.down.is_under_way())
-    }
-
-    fn movement(&self) -> u64 {
-        self.open.values().map(|meter| meter.up.movement() + meter.down.movement()).sum()
     }
 }

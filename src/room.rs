@@ -43,11 +43,29 @@ impl<'a> Room<'a> {
         !self.clients.is_empty() || self.listeners.has_client()
     }
 
+    /// Waits until somebody waits, here or in the kernel's queue.
+    pub async fn asked(&self) {
+        if self.clients.is_empty() {
+            self.listeners.client().await;
+        }
+    }
+
+    /// Lets the first client in, if nobody waits here yet. Cancelling it loses none.
+    pub async fn first(&mut self) {
+        if self.clients.is_empty() {
+            self.let_in().await;
+        }
+    }
+
+    async fn let_in(&mut self) {
+        let (stream, port) = self.listeners.accept().await;
+        self.clients.push(Client { stream, port, since: Instant::now() });
+    }
+
     /// Lets clients in for ever. Cancelling it loses none.
     async fn gather(&mut self) -> Infallible {
         while self.clients.len() < self.most {
-            let (stream, port) = self.listeners.accept().await;
-            self.clients.push(Client { stream, port, since: Instant::now() });
+            self.let_in().await;
         }
         pending().await
     }
@@ -59,14 +77,9 @@ impl<'a> Room<'a> {
 
     /// Lets clients in until the first of them has waited for `patience`.
     pub async fn gather_while_patient(&mut self, patience: Duration) {
-        loop {
-            match self.clients.first() {
-                Some(first) => return self.gather_until(first.since + patience).await,
-                None => {
-                    let (stream, port) = self.listeners.accept().await;
-                    self.clients.push(Client { stream, port, since: Instant::now() });
-                }
-            }
+        self.first().await;
+        if let Some(first) = self.clients.first() {
+            self.gather_until(first.since + patience).await;
         }
     }
 

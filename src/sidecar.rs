@@ -5,6 +5,7 @@ mod serve; // from a container that is up to one that is idle or dead
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config;
@@ -47,6 +48,8 @@ pub struct Sidecar {
     settings: config::Sidecar,
     engine: Rc<Docker>,
     pipes: Rc<Pipes>,
+    /// Connections whose container is dead.
+    remains: JoinSet<()>,
     /// Tries in a row to which the engine gave no answer.
     unanswered: u32,
     /// The last failure that was written down: an engine that stays away is told of once.
@@ -65,34 +68,28 @@ enum Turn {
 impl Sidecar {
     /// One life with these settings.
     pub fn new(seat: Seat, settings: config::Sidecar, engine: Rc<Docker>, pipes: Rc<Pipes>) -> Sidecar {
-        Sidecar { seat, settings, engine, pipes, unanswered: 0, told: None }
+        Sidecar { seat, settings, engine, pipes, remains: JoinSet::new(), unanswered: 0, told: None }
     }
 
     /// Lives until a look finds the container asleep and nobody who asks for it.
     pub async fn live(mut self) -> Seat {
         let mut watch = Watch::new(self.engine.clone(), self.settings.container.clone());
-        let mut connections = Connections::new(self.seat.name.clone(), self.pipes.clone());
         let listeners = self.seat.listeners.clone();
         let mut room = Room::new(&listeners, self.settings.max_waiting.min(self.settings.max_connections));
         loop {
-            match self.once(&mut connections, &mut room, &mut watch).await {
-                Ok(Turn::Awake) => {}
-                Ok(Turn::Asleep) => {
-                    connections.finish(listeners.client()).await;
-                    if connections.len() == 0 {
-                        break;
-                    }
-                }
+            match self.once(&mut room, &mut watch).await {
+                Ok(Turn::Awake) => continue,
+                Ok(Turn::Asleep) => {}
                 Err(failure) => {
                     self.fail(&failure, &mut room, &mut watch).await;
                     // An engine that stays away is waited for only where it may have left something running.
-                    if failure.is_open()
-                        && self.seat.state.record().state == State::Asleep
-                        && !room.is_asked()
-                    {
-                        break;
+                    if !failure.is_open() || self.seat.state.record().state != State::Asleep {
+                        continue;
                     }
                 }
+            }
+            if !room.is_asked() && self.is_wound_up(&room).await {
+                break;
             }
         }
         self.seat.status.set("asleep, the next connection wakes it".into());
@@ -100,12 +97,7 @@ impl Sidecar {
     }
 
     /// One time awake, or a look that finds it asleep.
-    async fn once(
-        &mut self,
-        connections: &mut Connections,
-        room: &mut Room<'_>,
-        watch: &mut Watch,
-    ) -> Result<Turn, Failure> {
+    async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<Turn, Failure> {
         // Subscribed first, inspected then: what changes in between is told.
         watch.subscribed().await?;
         self.settle(room).await?;
@@ -115,11 +107,13 @@ impl Sidecar {
                 if self.told.is_none() {
                     journal::warn(&self.seat.name, format_args!("{error}"));
                 }
+                self.enter(State::Asleep, None);
                 return Ok(Turn::Asleep);
             }
             inspected => inspected?,
         };
         self.unanswered = 0;
+        let connections = &mut Connections::new(self.seat.name.clone(), self.pipes.clone());
         let mut up = if container.is_up() {
             self.adopt(&container);
             Up { container, route: None }
@@ -127,16 +121,16 @@ impl Sidecar {
             let answering = self.wake(&container, room, watch).await?;
             admit(answering, room, connections)
         } else {
+            self.enter(State::Asleep, None);
             return Ok(Turn::Asleep);
         };
-        connections.begin();
         loop {
             match self.serve(&mut up, connections, room, watch).await? {
-                End::Idle if self.sleep(&up.container, connections).await? => return Ok(Turn::Awake),
+                End::Idle if self.sleep(&up.container, connections, room).await? => return Ok(Turn::Awake),
                 // The engine would not stop it: it is awake, and its idle clock begins anew.
                 End::Idle => connections.count_use(),
                 End::Died(found) => {
-                    self.bury(found, connections).await;
+                    self.bury(found, connections, room).await;
                     return Ok(Turn::Awake);
                 }
             }
@@ -190,8 +184,8 @@ impl Sidecar {
             let started = start(self.place(), &container.id, room).await?;
             self.enter(State::Awake, Some(container));
             // Whoever came while the engine took its time has a time of his own.
-            let patient = room.clients().first().map_or(begun, |client| client.since);
-            let deadline = begun.max(patient) + self.settings.wake_timeout;
+            let since = room.clients().first().map_or_else(Instant::now, |client| client.since);
+            let deadline = since + self.settings.wake_timeout;
             match until_answering(self.place(), room, watch, deadline).await {
                 // It was being stopped when the start was asked for, which a start does not undo.
                 Err(Failure::Died { .. }) if started == Started::Already && tries < STARTS => tries += 1,
@@ -214,7 +208,12 @@ impl Sidecar {
 
     /// Stops the container while the connections run on. Whoever comes meanwhile waits in the kernel's queue. False if the
     /// engine would not.
-    async fn sleep(&mut self, container: &Container, connections: &mut Connections) -> Result<bool, Error> {
+    async fn sleep(
+        &mut self,
+        container: &Container,
+        connections: &mut Connections,
+        room: &Room<'_>,
+    ) -> Result<bool, Error> {
         let begun = Instant::now();
         // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
         self.enter(State::Sleeping, Some(container));
@@ -230,9 +229,11 @@ impl Sidecar {
         };
         match stopped {
             Ok(()) | Err(Error::NoSuchContainer { .. }) => {
-                connections.finish(self.seat.listeners.client()).await;
+                let stop = begun.elapsed();
+                connections.settle(room.asked()).await;
                 self.enter(State::Asleep, None);
-                events::slept(&self.settings, begun.elapsed(), connections.totals());
+                events::slept(&self.settings, stop, connections.totals());
+                self.part_with(connections);
                 Ok(true)
             }
             Err(error) if error.is_open() => Err(error),
@@ -245,14 +246,15 @@ impl Sidecar {
     }
 
     /// The container is dead, not by us: its clients see the end, and the next one wakes it.
-    async fn bury(&mut self, found: Option<Box<Container>>, connections: &mut Connections) {
-        connections.finish(self.seat.listeners.client()).await;
+    async fn bury(&mut self, found: Option<Box<Container>>, connections: &mut Connections, room: &Room<'_>) {
+        connections.settle(room.asked()).await;
         self.enter(State::Asleep, None);
         let (reason, log) = match &found {
             Some(container) => (container.ending(), last_words(&self.engine, container).await),
             None => ("it is gone".into(), String::new()),
         };
         events::died(&self.settings, &reason, connections.totals(), &log);
+        self.part_with(connections);
     }
 
     /// Resets every client, says why once, and keeps away from the engine for a while.
@@ -282,6 +284,22 @@ impl Sidecar {
             () = room.turn_away_until(Instant::now() + pause) => {}
             // An engine that is back need not be waited for any longer.
             () = watch.back() => {}
+        }
+    }
+
+    /// Leaves connections to a container that runs no more to themselves, and begins anew.
+    fn part_with(&mut self, connections: &mut Connections) {
+        let fresh = Connections::new(self.seat.name.clone(), self.pipes.clone());
+        let old = std::mem::replace(connections, fresh);
+        self.remains.spawn_local(old.wind_up());
+    }
+
+    /// Waits until all that was parted with has ended; false when somebody asks meanwhile.
+    async fn is_wound_up(&mut self, room: &Room<'_>) -> bool {
+        tokio::select! {
+            biased;
+            () = room.asked(), if !self.remains.is_empty() => false,
+            () = async { while self.remains.join_next().await.is_some() {} } => true,
         }
     }
 

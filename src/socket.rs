@@ -29,6 +29,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long accepting pauses when the file table is full.
 const FULL_TABLE_PAUSE: Duration = Duration::from_millis(100);
+/// As many as a queue holds (net.core.somaxconn): clients that come back as soon as they are reset must not hold the thread.
+const AT_ONCE: usize = 4096;
 
 /// Where something listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,13 +247,14 @@ pub struct Listeners {
     list: Vec<Listener>,
     /// While the file table is full: when to try again.
     full_until: Cell<Option<Instant>>,
+    turn: Cell<usize>,
 }
 
 impl Listeners {
     /// Puts the sockets on the reactor.
     pub fn new(sockets: Vec<OwnedFd>) -> io::Result<Listeners> {
         let list = sockets.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
-        Ok(Listeners { list, full_until: Cell::new(None) })
+        Ok(Listeners { list, full_until: Cell::default(), turn: Cell::default() })
     }
 
     /// Each of them, in the order in which they were passed.
@@ -288,8 +291,12 @@ impl Listeners {
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<(io::Result<Stream>, Option<u16>)> {
-        for listener in &self.list {
+        // Each is asked first in turn: where one client at a time is let in, a long queue must not hide the others.
+        let first = self.turn.get();
+        for index in (first..self.list.len()).chain(0..first) {
+            let listener = &self.list[index];
             if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                self.turn.set((index + 1) % self.list.len());
                 return Poll::Ready((accepted, listener.port()));
             }
         }
@@ -314,7 +321,7 @@ impl Listeners {
 
     /// Resets who is queued at this moment and says how many that were.
     pub fn reset_queued(&self) -> usize {
-        self.list.iter().map(|listener| iter::from_fn(|| listener.accept().ok()).count()).sum()
+        self.list.iter().map(|listener| iter::from_fn(|| listener.accept().ok()).take(AT_ONCE).count()).sum()
     }
 
     /// Whether a client is queued at this moment, whatever the reactor has heard of it.

@@ -170,7 +170,12 @@ pub async fn until_answering(
                 // The engine is gone; the container may well come up without it.
                 Change::Lost(_) | Change::Happened(Event::Started) => {}
                 Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => {
-                    (container, _) = running(place).await?;
+                    let (found, _) = running(place).await?;
+                    if found.started_at() != container.started_at() {
+                        // Another run, with another address.
+                        return Box::pin(until_answering(place, room, watch, deadline)).await;
+                    }
+                    container = found;
                 }
             },
             () = room.gather_until(deadline) => {

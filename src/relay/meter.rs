@@ -52,9 +52,9 @@ impl Lane {
         self.taken.get()
     }
 
-    /// Grows with every byte that is taken or passed on.
-    pub fn movement(&self) -> u64 {
-        self.taken.get() + self.passed_on.get()
+    /// How many of them have been passed on.
+    pub fn delivered(&self) -> u64 {
+        self.passed_on.get()
     }
 
     /// Whether bytes are in the pipe.

@@ -74,9 +74,11 @@ impl Sidecar {
                     recheck = None;
                     match self.engine.inspect(&settings.container).await {
                         Ok(found) if !found.is_up() => return Ok(End::Died(Some(Box::new(found)))),
-                        // Another run: its address is another one, and whether it answers yet is unknown.
-                        Ok(found) if found.started_at() != up.container.started_at() => {
+                        // Another run, or none between two of them: its address is another one, and whether it answers
+                        // yet is unknown.
+                        Ok(found) if found.is_restarting() || found.started_at() != up.container.started_at() => {
                             *up = Up { container: found, route: None };
+                            self.part_with(connections);
                         }
                         Ok(_) => self.told = None,
                         Err(Error::NoSuchContainer { .. }) => return Ok(End::Died(None)),
@@ -105,7 +107,7 @@ impl Sidecar {
                         connections.dial(client, address.clone(), route.grace(&address));
                     }
                 }
-                () = asked(room, &self.seat.listeners), if up.route.is_none() => {
+                () = room.first(), if up.route.is_none() => {
                     let begun = Instant::now();
                     match until_answering(self.place(), room, watch, begun + settings.wake_timeout).await {
                         Ok(answering) => {
@@ -130,13 +132,6 @@ impl Sidecar {
 fn next_look(now: Instant, idle: Option<Instant>, timeout: Duration) -> Instant {
     let latest = now + timeout;
     idle.unwrap_or(latest).max(now + SOON).min(latest)
-}
-
-/// Waits until somebody waits, here or in the kernel's queue.
-async fn asked(room: &Room<'_>, listeners: &crate::socket::Listeners) {
-    if room.clients().is_empty() {
-        listeners.client().await;
-    }
 }
 
 async fn at(moment: Option<Instant>) {
