@@ -109,7 +109,7 @@ impl Stream {
         }
     }
 
-    /// The same connection as tokio's type, where no splice is wanted; none if it is not a unix socket.
+    /// The same connection, which the caller knows to be a unix one, as tokio's type: where no splice is wanted.
     pub fn into_unix(self) -> io::Result<UnixStream> {
         UnixStream::from_std(self.io.into_inner().into())
     }

@@ -109,7 +109,7 @@ impl StateFile {
         let path = directory.join(format!("{sidecar}.json"));
         let (record, kept) = match read(&path) {
             Ok(Some(record)) if record.boot_id == fresh.boot_id && !fresh.boot_id.is_empty() => {
-                (record, Kept::InFile)
+                (Record { pid: fresh.pid, ..record }, Kept::InFile)
             }
             // From another boot: only the count of failures still says something.
             Ok(Some(record)) => (Record { failures: record.failures, ..fresh }, Kept::InFile),
@@ -133,16 +133,17 @@ impl StateFile {
         self.record.started_at.as_deref() == Some(started_at)
     }
 
-    /// Changes the record and writes it, atomically. A write that fails (a full disk) must not stop a wake, so it only
-    /// says so.
+    /// Changes the record and writes it, atomically, if it is another one then. A write that fails (a full disk) must not
+    /// stop a wake, so it only says so.
     pub fn update(&mut self, change: impl FnOnce(&mut Record)) {
-        let before = self.record.state;
+        let before = self.record.clone();
         change(&mut self.record);
-        if self.record.state != before {
+        if self.record == before {
+            return;
+        }
+        if self.record.state != before.state {
             self.record.since_ms = now_ms();
         }
-        self.record.boot_id = boot_id();
-        self.record.pid = process::id();
         let Some(path) = &self.path else { return };
         if let Err(error) = write(path, &self.record) {
             tracing::warn!(target: "rouse", "cannot write {}: {error}", path.display());

@@ -45,12 +45,23 @@ pub enum Event {
     Healthy,
 }
 
+/// What the changes that were taken so far tell of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    /// Nothing yet: the first try to subscribe is on its way.
+    Untold,
+    /// It tells of changes.
+    There,
+    /// The last try has failed, and the next one is some time off.
+    Away,
+}
+
 /// A subscription that outlives the engine's restarts; dropping it ends it.
 #[derive(Debug)]
 pub struct Watch {
     engine: Rc<Docker>,
     changes: mpsc::Receiver<Change>,
-    subscribed: bool,
+    engine_is: Engine,
     task: JoinHandle<()>,
 }
 
@@ -59,7 +70,7 @@ impl Watch {
     pub fn new(engine: Rc<Docker>, container: String) -> Watch {
         let (sender, changes) = mpsc::channel(16);
         let task = spawn_local(follow(engine.clone(), container, sender));
-        Watch { engine, changes, subscribed: false, task }
+        Watch { engine, changes, engine_is: Engine::Untold, task }
     }
 
     /// The next change. Cancelling it loses none.
@@ -73,7 +84,7 @@ impl Watch {
 
     /// Whether the engine tells of changes at present, as far as they were taken from here.
     pub fn is_subscribed(&self) -> bool {
-        self.subscribed
+        self.engine_is == Engine::There
     }
 
     /// Forgets what has happened so far, for an inspect that follows, and makes sure that the engine tells what happens from
@@ -82,10 +93,11 @@ impl Watch {
         while let Ok(change) = self.changes.try_recv() {
             self.note(change);
         }
-        if self.subscribed {
-            return Ok(());
+        match self.engine_is {
+            Engine::There => return Ok(()),
+            Engine::Away => self.engine.ping().await?,
+            Engine::Untold => {}
         }
-        self.engine.ping().await?;
         let next = async {
             loop {
                 match self.next().await {
@@ -103,7 +115,7 @@ impl Watch {
 
     /// Waits until the engine is back; for ever if it was not away.
     pub async fn back(&mut self) {
-        if self.subscribed {
+        if self.is_subscribed() {
             return pending().await;
         }
         while !matches!(self.next().await, Change::Subscribed) {}
@@ -111,8 +123,8 @@ impl Watch {
 
     fn note(&mut self, change: Change) -> Change {
         match change {
-            Change::Subscribed => self.subscribed = true,
-            Change::Lost(_) => self.subscribed = false,
+            Change::Subscribed => self.engine_is = Engine::There,
+            Change::Lost(_) => self.engine_is = Engine::Away,
             Change::Happened(_) => {}
         }
         change
