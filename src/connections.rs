@@ -12,6 +12,7 @@ use crate::activity::Seen;
 use crate::dial::dial;
 use crate::journal;
 use crate::name::Name;
+use crate::proxy_protocol::ProxyProtocol;
 use crate::readiness;
 use crate::relay::{Meter, Pipes, Totals, relay};
 use crate::socket::{Address, Stream};
@@ -26,6 +27,7 @@ const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
 pub struct Connections {
     sidecar: Name,
     pipes: Rc<Pipes>,
+    proxy_protocol: Option<ProxyProtocol>,
     tasks: JoinSet<()>,
     open: HashMap<Id, (Rc<Meter>, AbortHandle)>,
     ended: Totals,
@@ -34,10 +36,11 @@ pub struct Connections {
 
 impl Connections {
     /// None yet; what has made the container run counts as use.
-    pub fn new(sidecar: Name, pipes: Rc<Pipes>) -> Connections {
+    pub fn new(sidecar: Name, pipes: Rc<Pipes>, proxy_protocol: Option<ProxyProtocol>) -> Connections {
         Connections {
             sidecar,
             pipes,
+            proxy_protocol,
             tasks: JoinSet::new(),
             open: HashMap::new(),
             ended: Totals::default(),
@@ -72,6 +75,14 @@ impl Connections {
         });
     }
 
+    /// Lets go of a connection to the container that no client came for.
+    pub fn let_go(&self, container: Stream) {
+        if let Some(version) = self.proxy_protocol {
+            // It ends here, whether the container hears of that or not.
+            let _ = version.introduce_self(&container);
+        }
+    }
+
     fn spawn(
         &mut self,
         client: Stream,
@@ -79,8 +90,15 @@ impl Connections {
     ) {
         let meter = Rc::new(Meter::new(Instant::now()));
         let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
+        let proxy_protocol = self.proxy_protocol;
         let task = self.tasks.spawn_local(async move {
             let Ok(container) = connect(&sidecar).await else { return };
+            if let Some(version) = proxy_protocol
+                && let Err(error) = version.introduce(&client, &container)
+            {
+                let text = format_args!("a client is reset: the container cannot be told who it is: {error}");
+                return journal::debug(&sidecar, text);
+            }
             let ended = relay(client, container, &pipes, &counted).await;
             let (up, down) = (counted.up.bytes(), counted.down.bytes());
             match ended {

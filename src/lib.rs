@@ -39,6 +39,8 @@ mod engine;
 mod relay;
 // files to a checked configuration, every error with its place
 mod config;
+// the header that tells a container who its client is
+mod proxy_protocol;
 
 // how many connections fit
 mod limits;

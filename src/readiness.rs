@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::proxy_protocol::ProxyProtocol;
 use crate::socket::{Address, Stream};
 
 /// A connect to a closed port on the same machine is refused in less than a millisecond; one that hangs has met a full
@@ -39,10 +40,15 @@ pub async fn connection(address: &Address) -> Stream {
 }
 
 /// Waits until a GET of `path` is answered with a status that `wanted` accepts.
-pub async fn response(address: &Address, path: &str, wanted: impl Fn(StatusCode) -> bool) {
+pub async fn response(
+    address: &Address,
+    path: &str,
+    proxy_protocol: Option<ProxyProtocol>,
+    wanted: impl Fn(StatusCode) -> bool,
+) {
     let begun = Instant::now();
     loop {
-        if let Ok(Ok(status)) = timeout(RESPONSE, get(address, path)).await
+        if let Ok(Ok(status)) = timeout(RESPONSE, get(address, path, proxy_protocol)).await
             && wanted(status)
         {
             return;
@@ -56,11 +62,17 @@ async fn pause(begun: Instant) {
     sleep((begun.elapsed() / 8).clamp(PAUSES.0, PAUSES.1)).await;
 }
 
-async fn get(address: &Address, path: &str) -> io::Result<StatusCode> {
+async fn get(address: &Address, path: &str, proxy_protocol: Option<ProxyProtocol>) -> io::Result<StatusCode> {
     match address {
-        Address::Tcp(addr) => exchange(TokioIo::new(TcpStream::connect(addr).await?), address, path).await,
+        Address::Tcp(addr) => {
+            let stream = TcpStream::connect(addr).await?;
+            proxy_protocol.map_or(Ok(()), |version| version.introduce_self(&stream))?;
+            exchange(TokioIo::new(stream), address, path).await
+        }
         Address::Unix(socket) => {
-            exchange(TokioIo::new(UnixStream::connect(socket).await?), address, path).await
+            let stream = UnixStream::connect(socket).await?;
+            proxy_protocol.map_or(Ok(()), |version| version.introduce_self(&stream))?;
+            exchange(TokioIo::new(stream), address, path).await
         }
     }
 }

@@ -113,7 +113,7 @@ impl Sidecar {
             inspected => inspected?,
         };
         self.unanswered = 0;
-        let connections = &mut Connections::new(self.seat.name.clone(), self.pipes.clone());
+        let connections = &mut self.no_connections();
         let mut up = if container.is_up() {
             self.adopt(&container);
             Up { container, route: None }
@@ -289,9 +289,12 @@ impl Sidecar {
 
     /// Leaves connections to a container that runs no more to themselves, and begins anew.
     fn part_with(&mut self, connections: &mut Connections) {
-        let fresh = Connections::new(self.seat.name.clone(), self.pipes.clone());
-        let old = std::mem::replace(connections, fresh);
+        let old = std::mem::replace(connections, self.no_connections());
         self.remains.spawn_local(old.wind_up());
+    }
+
+    fn no_connections(&self) -> Connections {
+        Connections::new(self.seat.name.clone(), self.pipes.clone(), self.settings.proxy_protocol)
     }
 
     /// Waits until all that was parted with has ended; false when somebody asks meanwhile.
@@ -335,6 +338,9 @@ fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connection
             Some(stream) => connections.relay(client.stream, stream),
             None => connections.dial(client.stream, address.clone(), route.grace(&address)),
         }
+    }
+    if let Some(unused) = first {
+        connections.let_go(unused);
     }
     Up { container, route: Some(route) }
 }

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use tokio::time::Instant;
 
 use crate::config::{Ready, Sidecar, WhenLate};
@@ -144,16 +145,17 @@ pub async fn until_answering(
         journal::warn(&settings.name, format_args!("{text}"));
     }
     let probe = async {
+        let proxy_protocol = settings.proxy_protocol;
         match &settings.ready {
             Ready::Healthy if by_health => pending().await,
             Ready::Tcp | Ready::Healthy => Some(readiness::connection(&address).await),
             Ready::Http(path) => {
-                readiness::response(&address, path, |_| true).await;
+                readiness::response(&address, path, proxy_protocol, |_| true).await;
                 None
             }
             Ready::HttpOk(path) => {
-                readiness::response(&address, path, |status| status.is_success() || status.is_redirection())
-                    .await;
+                let wanted = |status: StatusCode| status.is_success() || status.is_redirection();
+                readiness::response(&address, path, proxy_protocol, wanted).await;
                 None
             }
         }

@@ -7,6 +7,7 @@ use super::port::port;
 use super::sidecar::{Idle, Template, WhenLate};
 use super::suggest::closest;
 use super::value;
+use crate::proxy_protocol::ProxyProtocol;
 
 /// Every key that [`set`] takes.
 pub(super) const KEYS: &[&str] = &[
@@ -24,10 +25,11 @@ pub(super) const KEYS: &[&str] = &[
     "stop_timeout",
     "max_connections",
     "max_waiting",
+    "proxy_protocol",
 ];
 
 /// Keys that will have a meaning: silently ignoring one would run a sidecar as nobody asked for.
-const LATER: &[&str] = &["pause_after", "busy_cpu", "requires", "exclusive", "wake_on", "proxy_protocol"];
+const LATER: &[&str] = &["pause_after", "busy_cpu", "requires", "exclusive", "wake_on"];
 
 /// Sets one key of [`KEYS`]; any other is left alone.
 pub(super) fn set(settings: &mut Template, key: &str, value: &DeValue) -> Result<(), Vec<Wrong>> {
@@ -52,6 +54,10 @@ pub(super) fn set(settings: &mut Template, key: &str, value: &DeValue) -> Result
         "stop_timeout" => settings.stop_timeout = value::duration_or_zero(value)?,
         "max_connections" => settings.max_connections = value::count(value)?,
         "max_waiting" => settings.max_waiting = value::count(value)?,
+        "proxy_protocol" => {
+            let choices = [("off", None), ("v1", Some(ProxyProtocol::V1)), ("v2", Some(ProxyProtocol::V2))];
+            settings.proxy_protocol = value::choice(value, &choices)?;
+        }
         _ => {}
     }
     Ok(())

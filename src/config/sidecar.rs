@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::proxy_protocol::ProxyProtocol;
 use crate::socket::Address;
 
 /// Everything the configuration says about one sidecar, checked.
@@ -40,6 +41,8 @@ pub struct Sidecar {
     pub max_connections: usize,
     /// The clients accepted while it wakes; the rest wait in the kernel's queue.
     pub max_waiting: usize,
+    /// The header by which the container learns who its clients are; `None`: it learns rouse's address.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// The port to dial in the container.
@@ -101,6 +104,7 @@ pub(super) struct Template {
     pub stop_timeout: Duration,
     pub max_connections: usize,
     pub max_waiting: usize,
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Default for Template {
@@ -120,6 +124,7 @@ impl Default for Template {
             stop_timeout: Duration::from_secs(10),
             max_connections: 4096,
             max_waiting: 1024,
+            proxy_protocol: None,
         }
     }
 }
@@ -148,6 +153,7 @@ impl Template {
             stop_timeout: self.stop_timeout,
             max_connections: self.max_connections,
             max_waiting: self.max_waiting,
+            proxy_protocol: self.proxy_protocol,
         }
     }
 }

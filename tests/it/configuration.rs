@@ -102,7 +102,6 @@ fn keys_of_later_capabilities_are_refused_not_ignored() {
         "requires = [\"db\"]",
         "exclusive = \"gpu0\"",
         "wake_on = \"data\"",
-        "proxy_protocol = \"v2\"",
         "ready = \"log:started\"",
     ];
     for key in keys {
