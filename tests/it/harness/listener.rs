@@ -13,6 +13,8 @@ pub enum Kind {
     /// On every address of this machine.
     AnyTcp4,
     Tcp6,
+    /// On every address of this machine, of both families.
+    AnyTcp6,
     Unix,
 }
 
@@ -39,6 +41,7 @@ impl Listener {
             Kind::Tcp4 => tcp("127.0.0.1:0"),
             Kind::AnyTcp4 => tcp("0.0.0.0:0"),
             Kind::Tcp6 => tcp("[::1]:0"),
+            Kind::AnyTcp6 => tcp("[::]:0"),
             Kind::Unix => {
                 let path = dir.join(format!("{name}-{number}.sock"));
                 (OwnedFd::from(UnixListener::bind(&path).unwrap()), Address::Unix(path))

@@ -16,7 +16,7 @@ pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
 pub use docker::{docker, engine_socket, engine_version, skip};
 pub use host::Host;
-pub use listener::{Kind, queued};
+pub use listener::{Address, Kind, queued};
 pub use plan::Plan;
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
