@@ -34,6 +34,15 @@ pub fn docker_anyway(args: &[&str]) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
 }
 
+/// Runs a command in a running container; it must succeed, else all it wrote is shown. Gives its output as `docker` does.
+#[track_caller]
+pub fn docker_exec(container: &str, run: &[&str]) -> String {
+    let done = output(command(&["exec", container]).args(run));
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{run:?}: {}\n{out}{err}", done.status);
+    out.trim_end().to_owned()
+}
+
 /// The version of the engine's API, as in "1.41".
 pub fn engine_version() -> String {
     static VERSION: OnceLock<String> = OnceLock::new();

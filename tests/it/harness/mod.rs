@@ -14,7 +14,7 @@ mod wait; // deadlines instead of sleeps
 
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
-pub use docker::{docker, engine_socket, engine_version, skip};
+pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};
 pub use host::Host;
 pub use listener::{Address, Kind, queued};
 pub use plan::Plan;
