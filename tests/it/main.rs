@@ -16,6 +16,7 @@ mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
+mod pieces; // small pieces that have gathered unread
 mod relay; // bytes, half-close, reset and urgent data, both ways
 mod succession; // what the next helper makes of a wake that was cut off
 mod wake; // from the first client to its first byte: readiness, death, lateness
