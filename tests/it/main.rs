@@ -7,6 +7,7 @@ mod harness; // what plays systemd, the clients and the containers, and says eve
 mod addresses; // where a container is dialled: networks, host, another container, an override
 mod around_sleep; // clients that come at any moment around the end of a helper
 mod backpressure; // readers that do not read
+mod burst; // thousands of clients at one moment
 mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
 mod crowd; // many clients, many sidecars, full tables
