@@ -21,5 +21,6 @@ mod notifications; // what systemd is told, and when
 mod pieces; // small pieces that have gathered unread
 mod relay; // bytes, half-close, reset and urgent data, both ways
 mod scarcity; // no descriptors left: for clients, for pipes
+mod sequences; // whatever the two sides do: every byte and every end
 mod succession; // what the next helper makes of a wake that was cut off
 mod wake; // from the first client to its first byte: readiness, death, lateness
