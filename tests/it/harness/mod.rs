@@ -1,24 +1,30 @@
 //! What plays systemd, the clients and the containers, and says everything when a test fails.
 
+mod between; // a helper with the test on both of its sides
 mod client; // what a client sees: answers, clean ends, resets
 mod container; // a container for one test, removed with it
 mod docker; // the engine's command line, and what the suite may use
 mod host; // what systemd is to a helper: it holds the sockets and knows how the helper fares
 mod listener; // one listening socket and its name
 mod plan; // what a host is set up with
+mod process; // a helper from outside: descriptors and their limit, pipes, memory
 mod record; // all that a helper did and said, and waiting for it
 mod recorder; // a socket before the engine's: records, delays and falsifies calls
 mod spawn; // starting processes with exactly the descriptors meant for them
+mod tape; // bytes that know their place
 mod unit; // the part of a service unit that matters here, and the manager that keeps it
 mod wait; // deadlines instead of sleeps
 
+pub use between::{Between, Pair, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
 pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};
 pub use host::Host;
 pub use listener::{Address, Kind, queued};
 pub use plan::Plan;
+pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, private_memory};
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
 pub use spawn::{output, spawn, spawn_with};
+pub use tape::Tape;
 pub use wait::until;

@@ -1,0 +1,62 @@
+//! A helper from outside: its descriptors and their limit, its pipes, its memory.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::libc::O_NONBLOCK;
+use rustix::io::ioctl_fionread;
+
+use super::spawn::output;
+
+/// What its open descriptors lead to, but for the first three: "socket:[123]", "pipe:[456]", a path.
+pub fn descriptors(pid: i32) -> Vec<String> {
+    links(pid).into_iter().map(|(_, link)| link).collect()
+}
+
+/// The numbers of all its descriptors.
+fn numbers(pid: i32) -> Vec<usize> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    entries.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Sets the soft limit of a running helper.
+pub fn limit_open_files(pid: i32, limit: usize) {
+    let set = output(Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={limit}:")]));
+    assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
+}
+
+/// The number that the next descriptor gets. As the limit, it leaves none for a socket or a pipe.
+pub fn next_number(pid: i32) -> usize {
+    let taken = numbers(pid);
+    (0..).find(|number| !taken.contains(number)).unwrap()
+}
+
+/// How many bytes lie in its pipes, but for `others`.
+pub fn bytes_in_pipes(pid: i32, others: &[String]) -> u64 {
+    let mut pipes = links(pid);
+    pipes.retain(|(_, link)| link.starts_with("pipe:") && !others.contains(link));
+    pipes.dedup_by(|one, other| one.1 == other.1);
+    // Whichever end it is: opening it anew opens the pipe itself.
+    let open = |path: &PathBuf| OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
+    pipes.iter().filter_map(|(path, _)| ioctl_fionread(open(path).ok()?).ok()).sum()
+}
+
+/// The memory that is its alone, in bytes.
+pub fn private_memory(pid: i32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// By number; one that is closed meanwhile is left out.
+fn links(pid: i32) -> Vec<(PathBuf, String)> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten().map(|entry| entry.path()).collect();
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap();
+    paths.retain(|path| number(path) > 2);
+    paths.sort_by_key(number);
+    let link = |path: PathBuf| Some((path.clone(), fs::read_link(path).ok()?.display().to_string()));
+    paths.into_iter().filter_map(link).collect()
+}
