@@ -75,6 +75,8 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
         pipes: Rc::default(),
         most_connections: (limits::connections() / sockets.sidecars.len()).max(1),
     };
+    let pipes = house.pipes.clone();
+    spawn_local(async move { pipes.close_unused().await });
     let board = Board::default();
     let control = Listeners::new(sockets.control)?;
     let mut doors = Vec::new();

@@ -63,41 +63,51 @@ impl fmt::Display for Address {
 #[derive(Debug)]
 pub struct Stream {
     io: AsyncFd<OwnedFd>,
+    is_tcp: bool,
 }
 
 impl Stream {
-    fn new(socket: OwnedFd) -> io::Result<Stream> {
+    fn new(socket: OwnedFd, is_tcp: bool) -> io::Result<Stream> {
         let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
-        Ok(Stream { io: register(socket, interest)? })
+        Ok(Stream { io: register(socket, interest)?, is_tcp })
     }
 
     /// Connects to `address`; the caller bounds the time.
     pub async fn connect(address: &Address) -> io::Result<Stream> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let is_tcp = matches!(address, Address::Tcp(_));
         let dial = |family, peer: &dyn SockaddrLike| {
             let socket = socket(family, SockType::Stream, flags, None)?;
-            reset_on_close(&socket)?;
-            if family != AddressFamily::Unix {
-                setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+            if is_tcp {
+                prepare_tcp(&socket)?;
             }
             match connect(socket.as_raw_fd(), peer) {
-                Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
-                Err(error) => Err(error),
+                // A peer on this machine has answered meanwhile, and asking again says so (connect(2)): no wait, no timer.
+                Err(Errno::EINPROGRESS) => match connect(socket.as_raw_fd(), peer) {
+                    Err(Errno::EALREADY) => Ok((socket, false)),
+                    connected => connected.map(|()| (socket, true)),
+                },
+                connected => connected.map(|()| (socket, true)),
             }
         };
-        let socket = match address {
+        let (socket, is_connected) = match address {
             Address::Tcp(addr) if addr.is_ipv4() => dial(AddressFamily::Inet, &SockaddrStorage::from(*addr))?,
             Address::Tcp(addr) => dial(AddressFamily::Inet6, &SockaddrStorage::from(*addr))?,
             Address::Unix(path) => dial(AddressFamily::Unix, &UnixAddr::new(path)?)?,
         };
-        let stream = Stream::new(socket)?;
-        // A fresh AsyncFd knows no readiness: this waits for the connect to end, either way.
-        drop(stream.io.writable().await?);
-        match getsockopt(&stream, sockopt::SocketError)? {
-            0 if address.is_loopback() && stream.is_connected_to_itself() => Err(Errno::ECONNREFUSED.into()),
-            0 => Ok(stream),
-            error => Err(Errno::from_raw(error).into()),
+        let stream = Stream::new(socket, is_tcp)?;
+        if !is_connected {
+            // A fresh AsyncFd knows no readiness: this waits for the connect to end, either way.
+            drop(stream.io.writable().await?);
+            match getsockopt(&stream, sockopt::SocketError)? {
+                0 => {}
+                error => return Err(Errno::from_raw(error).into()),
+            }
         }
+        if address.is_loopback() && stream.is_connected_to_itself() {
+            return Err(Errno::ECONNREFUSED.into());
+        }
+        Ok(stream)
     }
 
     /// A connect to a closed port in the ephemeral range of this host can meet itself (tcp(7), simultaneous open).
@@ -117,6 +127,11 @@ impl Stream {
     /// The descriptor with its readiness.
     pub fn io(&self) -> &AsyncFd<OwnedFd> {
         &self.io
+    }
+
+    /// Whether it is a TCP socket; otherwise it is a unix one.
+    pub fn is_tcp(&self) -> bool {
+        self.is_tcp
     }
 
     /// Ends the sending direction: what its peer was sent is whole, and is delivered whatever becomes of this socket.
@@ -144,6 +159,14 @@ impl AsFd for Stream {
 /// Closing the socket resets its peer (socket(7), SO_LINGER).
 fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
     setsockopt(socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })
+}
+
+/// What every TCP socket needs from its first moment: a reset where it ends early, no delay of small segments, and urgent
+/// data in line, where it is kept (tcp(7): a second urgent byte would otherwise make the kernel forget the first).
+fn prepare_tcp(socket: &impl AsFd) -> nix::Result<()> {
+    reset_on_close(socket)?;
+    setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+    setsockopt(socket, sockopt::OobInline, &true)
 }
 
 /// A listening socket that systemd opened.
@@ -205,20 +228,16 @@ impl Listener {
         accepted
     }
 
-    /// A unix socket knows neither option, and has no reset.
+    /// A unix socket knows none of the options, and has no reset.
     fn prepare(&self, socket: &impl AsFd) -> nix::Result<()> {
-        if self.port().is_none() {
-            return Ok(());
-        }
-        reset_on_close(socket)?;
-        setsockopt(socket, sockopt::TcpNoDelay, &true)
+        if self.port().is_some() { prepare_tcp(socket) } else { Ok(()) }
     }
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(context))?;
             match self.accept() {
-                Ok(socket) => return Poll::Ready(Stream::new(socket)),
+                Ok(socket) => return Poll::Ready(Stream::new(socket, self.port().is_some())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error)),
             }

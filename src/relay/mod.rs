@@ -3,6 +3,7 @@
 mod connection; // both directions, with half-close and reset
 mod meter; // what a connection tells about itself
 mod pipes; // pipes that connections borrow
+mod carrier; // a pipe, or a buffer where there is none
 mod pump; // one direction
 
 pub use connection::relay;

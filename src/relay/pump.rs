@@ -1,30 +1,26 @@
-//! One direction of a connection: socket → pipe → socket, by splice(2).
+//! One direction of a connection: socket → carrier → socket.
 //!
-//! One rule removes three kinds of fault: fill only an empty pipe, drain it by its exact count, never ask for more.
+//! One rule removes three kinds of fault: fill only an empty carrier, drain it by its exact count, never ask for more.
 //! A pipe is full when its slots are, whatever its bytes, so EAGAIN from filling one that holds bytes does not tell
 //! whether the socket or the pipe is the cause; a socket taken for empty that is not stalls for ever, one taken for
-//! readable that is not spins. Asking to drain more than there is can cork the last segment for 200 ms (kernel ≥ 6.5,
-//! `splice_to_socket` in fs/splice.c sets MSG_MORE).
+//! readable that is not spins.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice};
-use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
-use nix::unistd::write;
 use tokio::io::Interest;
 use tokio::task::yield_now;
 
+use super::carrier::{Buffer, Carrier};
 use super::meter::Lane;
-use super::pipes::{Pipe, Pipes};
+use super::pipes::Pipes;
 use crate::socket::Stream;
 
-/// After so many fills, about a mebibyte, the other tasks have their turn: waiting for a socket that is ready costs no
-/// budget of the scheduler's.
-const TURN: usize = 16;
-/// More than a pipe of any size takes: how much is filled is the pipe's to say.
-const FILL: usize = 1 << 20;
+/// After so many bytes the other tasks have their turn: waiting for a socket that is ready costs no budget of the
+/// scheduler's.
+const TURN: usize = 512 << 10;
+/// What the smallest fill counts for in a turn: the calls cost as much time as the bytes.
+const LEAST: usize = 16 << 10;
 
 /// Moves bytes from `src` to `dst` until `src` has ended, and passes the end on. An error of either end is the
 /// connection's: a reset is reported once, and only to one side, so nothing may follow it.
@@ -33,9 +29,14 @@ const FILL: usize = 1 << 20;
 pub async fn pump(src: &Stream, dst: &Stream, pipes: &Pipes, lane: &Lane) -> io::Result<()> {
     loop {
         drop(src.io().ready(Interest::READABLE | Interest::PRIORITY).await?);
-        let pipe = pipes.take().await?;
-        let ended = pass(src, dst, &pipe, lane).await?;
-        pipes.give_back(pipe);
+        let ended = match pipes.take() {
+            Some(mut pipe) => {
+                let ended = pass(src, dst, &mut pipe, lane).await?;
+                pipes.give_back(pipe);
+                ended
+            }
+            None => pass(src, dst, &mut Buffer::new(), lane).await?,
+        };
         if ended {
             lane.end();
             return dst.end_writing();
@@ -43,25 +44,23 @@ pub async fn pump(src: &Stream, dst: &Stream, pipes: &Pipes, lane: &Lane) -> io:
     }
 }
 
-/// Moves what `src` holds through an empty pipe and leaves it empty; true when `src` has ended.
-async fn pass(src: &Stream, dst: &Stream, pipe: &Pipe, lane: &Lane) -> io::Result<bool> {
-    for turn in 1.. {
-        if turn % TURN == 0 {
-            yield_now().await;
-        }
-        // The pipe is empty here, so EAGAIN can only mean that the socket is.
+/// Moves what `src` holds through an empty carrier and leaves it empty; true when `src` has ended.
+async fn pass(src: &Stream, dst: &Stream, carrier: &mut impl Carrier, lane: &Lane) -> io::Result<bool> {
+    let mut turn = 0;
+    loop {
+        // The carrier is empty here, so EAGAIN can only mean that the socket is.
         let mut readiness = src.io().ready(Interest::READABLE | Interest::PRIORITY).await?;
-        let filled = match splice_some(src, &pipe.write, FILL) {
-            // The end, or urgent data before it: readiness may be older than the data.
-            Ok(0) => step_over_urgent(src, pipe),
-            Err(Errno::EAGAIN) if readiness.ready().is_priority() => step_over_urgent(src, pipe),
-            result => result,
-        };
-        match filled {
+        let urgent = readiness.ready().is_priority();
+        match carrier.fill(src, urgent) {
             Ok(0) => return Ok(true),
             Ok(filled) => {
                 lane.take(filled);
-                drain(src, dst, pipe, filled, lane).await?;
+                drain(src, dst, carrier, filled, lane).await?;
+                if carrier.has_emptied(src, filled) && !urgent {
+                    readiness.clear_ready();
+                    return Ok(false);
+                }
+                turn += filled.max(LEAST);
             }
             Err(Errno::EAGAIN) => {
                 readiness.clear_ready();
@@ -70,14 +69,23 @@ async fn pass(src: &Stream, dst: &Stream, pipe: &Pipe, lane: &Lane) -> io::Resul
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+        if turn >= TURN {
+            turn = 0;
+            yield_now().await;
+        }
     }
-    Ok(false)
 }
 
-/// Moves the pipe's `left` bytes on. While `dst` takes none, a reset of `src` must still be seen: it would otherwise wait
+/// Moves the carrier's `left` bytes on. While `dst` takes none, a reset of `src` must still be seen: it would otherwise wait
 /// behind bytes that nobody fetches.
-async fn drain(src: &Stream, dst: &Stream, pipe: &Pipe, mut left: usize, lane: &Lane) -> io::Result<()> {
-    while left > 0 {
+async fn drain(
+    src: &Stream,
+    dst: &Stream,
+    carrier: &mut impl Carrier,
+    mut left: usize,
+    lane: &Lane,
+) -> io::Result<()> {
+    loop {
         let mut writable = tokio::select! {
             biased;
             writable = dst.io().ready(Interest::WRITABLE) => writable?,
@@ -86,31 +94,18 @@ async fn drain(src: &Stream, dst: &Stream, pipe: &Pipe, mut left: usize, lane: &
                 return Err(Errno::ECONNRESET.into());
             }
         };
-        match splice_some(&pipe.read, dst, left) {
+        match carrier.drain(dst, left) {
             Ok(0) => return Err(Errno::EPIPE.into()),
             Ok(drained) => {
                 lane.pass_on(drained);
                 left -= drained;
+                if left == 0 {
+                    return Ok(());
+                }
             }
             Err(Errno::EAGAIN) => writable.clear_ready(),
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-    }
-    Ok(())
-}
-
-fn splice_some(from: &impl AsFd, to: &impl AsFd, most: usize) -> nix::Result<usize> {
-    splice(from, None, to, None, most, SpliceFFlags::SPLICE_F_NONBLOCK)
-}
-
-/// A splice stops before urgent data (tcp(7)) and says that there is nothing, or even that all has ended. recv steps over
-/// the mark; in line, so that the byte is kept as an ordinary one.
-fn step_over_urgent(src: &Stream, pipe: &Pipe) -> nix::Result<usize> {
-    setsockopt(src, sockopt::OobInline, &true)?;
-    let mut byte = [0];
-    match recv(src.io().as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT)? {
-        0 => Ok(0),
-        _ => write(&pipe.write, &byte),
     }
 }

@@ -1,10 +1,11 @@
 //! Serving: from a container that is up to one that is idle or dead.
 
 use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::{Sidecar, admit};
 use crate::activity::{Rules, idle_at};
@@ -56,7 +57,8 @@ impl Sidecar {
             connections_are_use: settings.idle == Idle::Connections,
             reply_timeout: settings.reply_timeout,
         };
-        let mut look = settings.idle_timeout.map(|timeout| Instant::now() + timeout);
+        let idle_timeout = settings.idle_timeout.unwrap_or_default();
+        let mut look = pin!(sleep(idle_timeout));
         let mut recheck = None;
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -90,7 +92,7 @@ impl Sidecar {
                         connections.count_use();
                     }
                 }
-                () = at(look) => {
+                () = &mut look, if settings.idle_timeout.is_some() => {
                     // The reactor is heard first: what has just arrived is use.
                     yield_now().await;
                     let now = Instant::now();
@@ -99,7 +101,7 @@ impl Sidecar {
                     if idle.is_some_and(|idle| idle <= now) && sure && !self.seat.listeners.has_client() {
                         return Ok(End::Idle);
                     }
-                    look = settings.idle_timeout.map(|timeout| next_look(now, idle, timeout));
+                    look.as_mut().reset(next_look(now, idle, idle_timeout));
                 }
                 _ = period.tick() => self.seat.status.set(format!("awake, open connections: {}", connections.len())),
                 (client, port) = self.seat.listeners.accept(), if up.route.is_some() && !full => {
