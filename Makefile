@@ -12,7 +12,7 @@ sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 exampledir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/examples
 
-.PHONY: all build install demo test bench-wake check help
+.PHONY: all build install demo test bench bench-wake check help
 
 all: build
 
@@ -36,6 +36,9 @@ demo:                 ## watch a connection wake a real container
 
 test:                 ## run all tests
 	tests/run
+
+bench:                ## measure the relay beside its peers (nine minutes)
+	tests/bench-relay/run --json docs/bench.json --svg docs/bench.svg
 
 bench-wake:           ## measure what rouse adds to a container's start
 	tests/bench-wake/run

@@ -72,11 +72,11 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
         config: Config::read(file),
         settings: BTreeMap::new(),
         engines: BTreeMap::new(),
-        pipes: Rc::default(),
+        pipes: Rc::new(Pipes::new(limits::pipes())),
         most_connections: (limits::connections() / sockets.sidecars.len()).max(1),
     };
     let pipes = house.pipes.clone();
-    spawn_local(async move { pipes.close_unused().await });
+    spawn_local(async move { pipes.tend().await });
     let board = Board::default();
     let control = Listeners::new(sockets.control)?;
     let mut doors = Vec::new();

@@ -4,8 +4,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What the helper itself has open: listeners, reactor, signals, state, engine calls.
 const OWN: usize = 16;
-/// Of the others, one in four is kept for pipes, but no more than this many.
-const PIPES: usize = 512;
+/// Of the others, one in four is kept for pipes, but no more than this many: a user has room for twice as many pipes of full
+/// size (pipe(7), pipe-user-pages-soft).
+const PIPES: usize = 1024;
 
 /// Raises the soft limit to the hard one: systemd keeps it at 1024 for programs that use select(2), and asks others to do
 /// so (systemd.exec(5), LimitNOFILE=).
@@ -20,7 +21,15 @@ pub fn raise() {
 
 /// How many connections of two sockets each fit.
 pub fn connections() -> usize {
+    (descriptors() - 2 * pipes()) / 2
+}
+
+/// How many pipes of two ends each are kept for them.
+pub fn pipes() -> usize {
+    (descriptors() / 4).min(PIPES) / 2
+}
+
+fn descriptors() -> usize {
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-    let descriptors = usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(OWN);
-    (descriptors - (descriptors / 4).min(PIPES)) / 2
+    usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(OWN)
 }

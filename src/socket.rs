@@ -21,7 +21,8 @@ use nix::sys::socket::{
     AddressFamily, Shutdown, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, connect,
     getpeername, getsockname, getsockopt, setsockopt, shutdown, socket, sockopt,
 };
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::sockopt::socket_protocol;
+use rustix::net::{SocketFlags, accept_with, ipproto};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -58,7 +59,7 @@ impl fmt::Display for Address {
 
 /// A connected stream socket.
 ///
-/// SO_LINGER is on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a kill) ends it
+/// A TCP socket has SO_LINGER on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a kill) ends it
 /// with a reset and never with a clean end that passes for success; [`Stream::end_writing`] is the orderly way.
 #[derive(Debug)]
 pub struct Stream {
@@ -82,10 +83,12 @@ impl Stream {
                 prepare_tcp(&socket)?;
             }
             match connect(socket.as_raw_fd(), peer) {
-                // A peer on this machine has answered meanwhile, and asking again says so (connect(2)): no wait, no timer.
+                // A peer on this machine has answered meanwhile: asking again says so once (`__inet_stream_connect` in
+                // net/ipv4/af_inet.c), and neither the reactor nor a timer is needed.
                 Err(Errno::EINPROGRESS) => match connect(socket.as_raw_fd(), peer) {
                     Err(Errno::EALREADY) => Ok((socket, false)),
-                    connected => connected.map(|()| (socket, true)),
+                    Ok(()) | Err(Errno::EISCONN) => Ok((socket, true)),
+                    Err(error) => Err(error),
                 },
                 connected => connected.map(|()| (socket, true)),
             }
@@ -129,7 +132,7 @@ impl Stream {
         &self.io
     }
 
-    /// Whether it is a TCP socket; otherwise it is a unix one.
+    /// Whether it is a plain TCP socket: no unix one, and no MPTCP one.
     pub fn is_tcp(&self) -> bool {
         self.is_tcp
     }
@@ -166,13 +169,18 @@ fn reset_on_close(socket: &impl AsFd) -> nix::Result<()> {
 fn prepare_tcp(socket: &impl AsFd) -> nix::Result<()> {
     reset_on_close(socket)?;
     setsockopt(socket, sockopt::TcpNoDelay, &true)?;
-    setsockopt(socket, sockopt::OobInline, &true)
+    match setsockopt(socket, sockopt::OobInline, &true) {
+        // MPTCP (SocketProtocol= in a drop-in) knows no urgent data.
+        Err(Errno::EOPNOTSUPP) => Ok(()),
+        set => set,
+    }
 }
 
 /// A listening socket that systemd opened.
 #[derive(Debug)]
 pub struct Listener {
     io: AsyncFd<OwnedFd>,
+    is_tcp: bool,
     address: Option<Address>,
     /// What is accepted has inherited the options set here. Who was queued before has not.
     inherited: Cell<bool>,
@@ -190,8 +198,9 @@ impl Listener {
         } else {
             local.as_unix_addr().and_then(UnixAddr::path).map(|path| Address::Unix(path.to_owned()))
         };
-        let listener =
-            Listener { io: register(socket, Interest::READABLE)?, address, inherited: Cell::default() };
+        let is_tcp = socket_protocol(&socket)? == Some(ipproto::TCP);
+        let io = register(socket, Interest::READABLE)?;
+        let listener = Listener { io, is_tcp, address, inherited: Cell::default() };
         listener.prepare(&listener.io)?;
         Ok(listener)
     }
@@ -237,7 +246,7 @@ impl Listener {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(context))?;
             match self.accept() {
-                Ok(socket) => return Poll::Ready(Stream::new(socket, self.port().is_some())),
+                Ok(socket) => return Poll::Ready(Stream::new(socket, self.is_tcp)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error)),
             }

@@ -14,7 +14,7 @@ use crate::socket::Stream;
 /// from one socket to the other.
 const FILL: usize = 256 << 10;
 /// The size of a buffer.
-const BUFFER: usize = 16 << 10;
+const BUFFER_SIZE: usize = 16 << 10;
 
 /// Carries bytes in two steps that never block: all it was filled with is drained before it is filled again.
 pub trait Carrier {
@@ -25,8 +25,8 @@ pub trait Carrier {
     /// Passes on some of the last `left` bytes of what it was filled with.
     fn drain(&mut self, dst: &Stream, left: usize) -> nix::Result<usize>;
 
-    /// Whether a fill with so many bytes shows that `src` holds no more, without asking it once again.
-    fn has_emptied(&self, src: &Stream, filled: usize) -> bool;
+    /// Whether a fill with so many bytes shows that `src` held no more, without asking it once again.
+    fn has_emptied(&self, src: &Stream, urgent: bool, filled: usize) -> bool;
 }
 
 impl Carrier for Pipe {
@@ -45,10 +45,11 @@ impl Carrier for Pipe {
         splice_some(&self.read, dst, left)
     }
 
-    /// No piece is smaller than a byte, so a slot was free, and only an empty socket leaves one free. A unix socket also
-    /// stops at passed descriptors (unix(7)).
-    fn has_emptied(&self, src: &Stream, filled: usize) -> bool {
-        filled < self.slots && src.is_tcp()
+    /// No piece is smaller than a byte, so a slot was free, and TCP leaves none free but for urgent data: what was not
+    /// known to be urgent before the fill is told by a readiness that is still to come. A unix socket also stops at passed
+    /// descriptors (unix(7)).
+    fn has_emptied(&self, src: &Stream, urgent: bool, filled: usize) -> bool {
+        filled < self.slots && !urgent && src.is_tcp()
     }
 }
 
@@ -64,7 +65,7 @@ impl Pipe {
     }
 }
 
-/// Bytes that pass through this process: a crash loses them, so only a full file table brings them here.
+/// Bytes that pass through this process: a crash loses them, so only a lack of pipes brings them here.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Box<[u8]>,
@@ -74,7 +75,7 @@ pub struct Buffer {
 impl Buffer {
     /// An empty one.
     pub fn new() -> Buffer {
-        Buffer { bytes: vec![0; BUFFER].into(), filled: 0 }
+        Buffer { bytes: vec![0; BUFFER_SIZE].into(), filled: 0 }
     }
 }
 
@@ -89,8 +90,8 @@ impl Carrier for Buffer {
         send(dst.io().as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
     }
 
-    /// A recv also stops at urgent data.
-    fn has_emptied(&self, _src: &Stream, _filled: usize) -> bool {
+    /// A recv stops at urgent data, and this path is too rare for a shortcut.
+    fn has_emptied(&self, _src: &Stream, _urgent: bool, _filled: usize) -> bool {
         false
     }
 }

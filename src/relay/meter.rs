@@ -57,7 +57,7 @@ impl Lane {
         self.passed_on.get()
     }
 
-    /// Whether bytes are in the pipe.
+    /// Whether bytes have been taken that are not passed on yet.
     pub fn is_under_way(&self) -> bool {
         self.taken.get() != self.passed_on.get()
     }

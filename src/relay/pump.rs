@@ -6,9 +6,11 @@
 //! readable that is not spins.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::task::yield_now;
 
 use super::carrier::{Buffer, Carrier};
@@ -20,60 +22,78 @@ use crate::socket::Stream;
 /// scheduler's.
 const TURN: usize = 512 << 10;
 /// What the smallest fill counts for in a turn: the calls cost as much time as the bytes.
-const LEAST: usize = 16 << 10;
+const SMALLEST: usize = 16 << 10;
 
 /// Moves bytes from `src` to `dst` until `src` has ended, and passes the end on. An error of either end is the
 /// connection's: a reset is reported once, and only to one side, so nothing may follow it.
 ///
-/// Dropping it half-way loses what is in its pipe: only a connection that is given up may be dropped.
+/// Dropping it half-way loses what is in its carrier: only a connection that is given up may be dropped.
 pub async fn pump(src: &Stream, dst: &Stream, pipes: &Pipes, lane: &Lane) -> io::Result<()> {
     loop {
-        drop(src.io().ready(Interest::READABLE | Interest::PRIORITY).await?);
-        let ended = match pipes.take() {
+        drop(readable(src).await?);
+        let left = match pipes.take() {
             Some(mut pipe) => {
-                let ended = pass(src, dst, &mut pipe, lane).await?;
+                let left = pass(src, dst, &mut pipe, lane).await?;
                 pipes.give_back(pipe);
-                ended
+                left
             }
             None => pass(src, dst, &mut Buffer::new(), lane).await?,
         };
-        if ended {
-            lane.end();
-            return dst.end_writing();
+        match left {
+            Left::Nothing => {}
+            Left::More => yield_now().await,
+            Left::End => {
+                lane.end();
+                return dst.end_writing();
+            }
         }
     }
 }
 
-/// Moves what `src` holds through an empty carrier and leaves it empty; true when `src` has ended.
-async fn pass(src: &Stream, dst: &Stream, carrier: &mut impl Carrier, lane: &Lane) -> io::Result<bool> {
+/// What a turn has left in the socket.
+enum Left {
+    /// All bytes so far have been moved.
+    Nothing,
+    /// There may be more bytes.
+    More,
+    /// There will never be more.
+    End,
+}
+
+/// Moves what `src` holds through an empty carrier, at most a turn of it, and leaves the carrier empty.
+async fn pass(src: &Stream, dst: &Stream, carrier: &mut impl Carrier, lane: &Lane) -> io::Result<Left> {
     let mut turn = 0;
-    loop {
+    while turn < TURN {
         // The carrier is empty here, so EAGAIN can only mean that the socket is.
-        let mut readiness = src.io().ready(Interest::READABLE | Interest::PRIORITY).await?;
-        let urgent = readiness.ready().is_priority();
-        match carrier.fill(src, urgent) {
-            Ok(0) => return Ok(true),
-            Ok(filled) => {
-                lane.take(filled);
-                drain(src, dst, carrier, filled, lane).await?;
-                if carrier.has_emptied(src, filled) && !urgent {
-                    readiness.clear_ready();
-                    return Ok(false);
-                }
-                turn += filled.max(LEAST);
-            }
+        let mut readable = readable(src).await?;
+        let urgent = readable.ready().is_priority();
+        let filled = match carrier.fill(src, urgent) {
+            Ok(0) => return Ok(Left::End),
+            Ok(filled) => filled,
             Err(Errno::EAGAIN) => {
-                readiness.clear_ready();
-                return Ok(false);
+                readable.clear_ready();
+                return Ok(Left::Nothing);
             }
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
+        };
+        lane.take(filled);
+        let emptied = carrier.has_emptied(src, urgent, filled);
+        if emptied {
+            // Now, and not after the drain, which may take hours.
+            readable.clear_ready();
         }
-        if turn >= TURN {
-            turn = 0;
-            yield_now().await;
+        drain(src, dst, carrier, filled, lane).await?;
+        if emptied {
+            return Ok(Left::Nothing);
         }
+        turn += filled.max(SMALLEST);
     }
+    Ok(Left::More)
+}
+
+async fn readable(src: &Stream) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+    src.io().ready(Interest::READABLE | Interest::PRIORITY).await
 }
 
 /// Moves the carrier's `left` bytes on. While `dst` takes none, a reset of `src` must still be seen: it would otherwise wait

@@ -129,11 +129,11 @@ impl Sidecar {
     }
 }
 
-/// When to look again: not before it can be idle, and not after it could have become so unseen (an owed answer may come at
-/// any time, and idleness is due `timeout` later).
+/// When to look again: when it can be idle, and no later than it could have become so unseen (an owed answer may come at any
+/// time, and idleness is due `timeout` later); but not at once.
 fn next_look(now: Instant, idle: Option<Instant>, timeout: Duration) -> Instant {
     let latest = now + timeout;
-    idle.unwrap_or(latest).max(now + SOON).min(latest)
+    idle.unwrap_or(latest).min(latest).max(now + SOON)
 }
 
 async fn at(moment: Option<Instant>) {

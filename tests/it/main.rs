@@ -6,9 +6,9 @@ mod harness; // what plays systemd, the clients and the containers, and says eve
 
 mod addresses; // where a container is dialled: networks, host, another container, an override
 mod around_sleep; // clients that come at any moment around the end of a helper
-mod clients; // the usual clients of usual servers see through rouse what they see without it
 mod backpressure; // readers that do not read
 mod burst; // thousands of clients at one moment
+mod clients; // the usual clients of usual servers see through rouse what they see without it
 mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
 mod crowd; // many clients, many sidecars, full tables
@@ -19,8 +19,9 @@ mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
-mod proxy_protocol; // what the container is told of its clients before their first byte
 mod pieces; // small pieces that have gathered unread
+mod pipes; // pipes are open while bytes are under way, and a moment longer
+mod proxy_protocol; // what the container is told of its clients before their first byte
 mod relay; // bytes, half-close, reset and urgent data, both ways
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end

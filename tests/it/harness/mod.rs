@@ -22,7 +22,7 @@ pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};
 pub use host::Host;
 pub use listener::{Address, Kind, queued};
 pub use plan::Plan;
-pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, private_memory};
+pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
 pub use spawn::{output, spawn, spawn_with};

@@ -1,10 +1,12 @@
 //! A helper from outside: its descriptors and their limit, its pipes, its memory.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
 use rustix::io::ioctl_fionread;
 
@@ -41,6 +43,21 @@ pub fn bytes_in_pipes(pid: i32, others: &[String]) -> u64 {
     // Whichever end it is: opening it anew opens the pipe itself.
     let open = |path: &PathBuf| OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
     pipes.iter().filter_map(|(path, _)| ioctl_fionread(open(path).ok()?).ok()).sum()
+}
+
+/// How many pipes it has of which size.
+pub fn pipe_sizes(pid: i32) -> BTreeMap<usize, usize> {
+    let mut pipes = links(pid);
+    pipes.retain(|(_, link)| link.starts_with("pipe:"));
+    pipes.dedup_by(|one, other| one.1 == other.1);
+    let mut sizes = BTreeMap::new();
+    for (path, _) in pipes {
+        if let Ok(pipe) = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path) {
+            let size = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).unwrap();
+            *sizes.entry(usize::try_from(size).unwrap()).or_default() += 1;
+        }
+    }
+    sizes
 }
 
 /// The memory that is its alone, in bytes.

@@ -1,0 +1,43 @@
+//! Pipes are open while bytes are under way, and a moment longer.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use crate::harness::{Between, Pair, pipe_sizes, until};
+
+const CONNECTIONS: usize = 20;
+const KIB: usize = 1 << 10;
+
+/// More than the buffers of both sockets hold, so that the rest of it waits in a pipe.
+fn stuff(pair: &Pair) -> usize {
+    let mut client = &pair.client;
+    client.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let block = [7; 64 * KIB];
+    let mut sent = 0;
+    while let Ok(written) = client.write(&block) {
+        sent += written;
+    }
+    sent
+}
+
+#[test]
+fn who_waits_for_a_reader_has_a_pipe_and_who_is_quiet_has_none() {
+    let between = Between::new();
+    let pairs: Vec<Pair> = (0..CONNECTIONS).map(|_| between.pair()).collect();
+    let pid = between.host.pid();
+    assert_eq!(pipe_sizes(pid), BTreeMap::new(), "nothing has been sent yet");
+
+    let sent: Vec<usize> = pairs.iter().map(stuff).collect();
+    let sizes = pipe_sizes(pid);
+    assert_eq!(sizes, BTreeMap::from([(64 * KIB, CONNECTIONS - 4), (1024 * KIB, 4)]));
+
+    for (pair, sent) in pairs.iter().zip(sent) {
+        (&pair.server).read_exact(&mut vec![0; sent]).unwrap();
+    }
+    until("all pipes are closed", || pipe_sizes(pid).is_empty().then_some(()));
+    for pair in &pairs {
+        (&pair.client).write_all(b"still there").unwrap();
+        (&pair.server).read_exact(&mut [0; 11]).unwrap();
+    }
+}
