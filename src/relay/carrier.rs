@@ -10,17 +10,14 @@ use nix::unistd::write;
 use super::pipes::Pipe;
 use crate::socket::Stream;
 
-/// The most that a pipe is filled with at once: what passes through in pieces of this size stays in the processor's cache
-/// from one socket to the other.
-const FILL: usize = 256 << 10;
 /// The size of a buffer.
 const BUFFER_SIZE: usize = 16 << 10;
 
 /// Carries bytes in two steps that never block: all it was filled with is drained before it is filled again.
 pub trait Carrier {
-    /// Takes what `src` holds, as much as fits: how many bytes, 0 at the end of them. `urgent` says that there may be urgent
-    /// data.
-    fn fill(&mut self, src: &Stream, urgent: bool) -> nix::Result<usize>;
+    /// Takes what `src` holds, `most` bytes of it or as much as fits: how many bytes, 0 at the end of them. `urgent` says
+    /// that there may be urgent data.
+    fn fill(&mut self, src: &Stream, most: usize, urgent: bool) -> nix::Result<usize>;
 
     /// Passes on some of the last `left` bytes of what it was filled with.
     fn drain(&mut self, dst: &Stream, left: usize) -> nix::Result<usize>;
@@ -30,8 +27,8 @@ pub trait Carrier {
 }
 
 impl Carrier for Pipe {
-    fn fill(&mut self, src: &Stream, urgent: bool) -> nix::Result<usize> {
-        match splice_some(src, &self.write, FILL) {
+    fn fill(&mut self, src: &Stream, most: usize, urgent: bool) -> nix::Result<usize> {
+        match splice_some(src, &self.write, most) {
             // The end, or urgent data before it: `urgent` may be older than the data.
             Ok(0) => self.step_over_urgent(src),
             Err(Errno::EAGAIN) if urgent => self.step_over_urgent(src),
@@ -80,7 +77,7 @@ impl Buffer {
 }
 
 impl Carrier for Buffer {
-    fn fill(&mut self, src: &Stream, _urgent: bool) -> nix::Result<usize> {
+    fn fill(&mut self, src: &Stream, _most: usize, _urgent: bool) -> nix::Result<usize> {
         self.filled = recv(src.io().as_raw_fd(), &mut self.bytes, MsgFlags::MSG_DONTWAIT)?;
         Ok(self.filled)
     }

@@ -89,6 +89,7 @@ pub struct Pipes {
     narrow: RefCell<Vec<Pipe>>,
     /// How few have been spare since the last look: so many has nobody needed.
     unneeded: Cell<usize>,
+    taken: Cell<u64>,
     given_back: Notify,
     places: Places,
     wide_places: Places,
@@ -101,6 +102,7 @@ impl Pipes {
             wide: RefCell::default(),
             narrow: RefCell::default(),
             unneeded: Cell::default(),
+            taken: Cell::default(),
             given_back: Notify::new(),
             places: Places::new(most),
             wide_places: Places::new(WIDE),
@@ -110,6 +112,7 @@ impl Pipes {
     /// An empty pipe, the one that was given back last, if possible a wide one; none where all are in use and there is no
     /// place, or no descriptor, for another.
     pub fn take(&self) -> Option<Pipe> {
+        self.taken.set(self.taken.get() + 1);
         let spare = self.wide.borrow_mut().pop().or_else(|| self.narrow.borrow_mut().pop());
         self.unneeded.set(self.unneeded.get().min(self.spare()));
         spare.or_else(|| {
@@ -117,6 +120,11 @@ impl Pipes {
             self.widen(&mut pipe);
             Some(pipe)
         })
+    }
+
+    /// How often a pipe has been asked for: if no more often than by oneself, nobody else has bytes.
+    pub fn taken(&self) -> u64 {
+        self.taken.get()
     }
 
     /// Takes back a pipe that is empty; one with bytes in it must be dropped, or they would reach a stranger.

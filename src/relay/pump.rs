@@ -18,9 +18,10 @@ use super::meter::Lane;
 use super::pipes::Pipes;
 use crate::socket::Stream;
 
-/// After so many bytes the other tasks have their turn: waiting for a socket that is ready costs no budget of the
-/// scheduler's.
-const TURN: usize = 512 << 10;
+/// A turn of a stream that has the helper to itself: the fewer pieces the bytes go in, the fewer segments they fill by half.
+const TURN_ALONE: usize = 1 << 20;
+/// A turn of one that others wait for: being ready costs no budget of the scheduler's, so nothing else would end it.
+const TURN_BESIDE_OTHERS: usize = 256 << 10;
 /// What the smallest fill counts for in a turn: the calls cost as much time as the bytes.
 const SMALLEST: usize = 16 << 10;
 
@@ -29,15 +30,19 @@ const SMALLEST: usize = 16 << 10;
 ///
 /// Dropping it half-way loses what is in its carrier: only a connection that is given up may be dropped.
 pub async fn pump(src: &Stream, dst: &Stream, pipes: &Pipes, lane: &Lane) -> io::Result<()> {
+    let mut taken = 0;
     loop {
         drop(readable(src).await?);
-        let left = match pipes.take() {
+        let turn = if pipes.taken() == taken { TURN_ALONE } else { TURN_BESIDE_OTHERS };
+        let pipe = pipes.take();
+        taken = pipes.taken();
+        let left = match pipe {
             Some(mut pipe) => {
-                let left = pass(src, dst, &mut pipe, lane).await?;
+                let left = pass(src, dst, &mut pipe, turn, lane).await?;
                 pipes.give_back(pipe);
                 left
             }
-            None => pass(src, dst, &mut Buffer::new(), lane).await?,
+            None => pass(src, dst, &mut Buffer::new(), turn, lane).await?,
         };
         match left {
             Left::Nothing => {}
@@ -60,14 +65,20 @@ enum Left {
     End,
 }
 
-/// Moves what `src` holds through an empty carrier, at most a turn of it, and leaves the carrier empty.
-async fn pass(src: &Stream, dst: &Stream, carrier: &mut impl Carrier, lane: &Lane) -> io::Result<Left> {
-    let mut turn = 0;
-    while turn < TURN {
+/// Moves what `src` holds through an empty carrier, about `turn` bytes at most, and leaves the carrier empty.
+async fn pass(
+    src: &Stream,
+    dst: &Stream,
+    carrier: &mut impl Carrier,
+    turn: usize,
+    lane: &Lane,
+) -> io::Result<Left> {
+    let mut used = 0;
+    while used < turn {
         // The carrier is empty here, so EAGAIN can only mean that the socket is.
         let mut readable = readable(src).await?;
         let urgent = readable.ready().is_priority();
-        let filled = match carrier.fill(src, urgent) {
+        let filled = match carrier.fill(src, turn, urgent) {
             Ok(0) => return Ok(Left::End),
             Ok(filled) => filled,
             Err(Errno::EAGAIN) => {
@@ -87,7 +98,7 @@ async fn pass(src: &Stream, dst: &Stream, carrier: &mut impl Carrier, lane: &Lan
         if emptied {
             return Ok(Left::Nothing);
         }
-        turn += filled.max(SMALLEST);
+        used += filled.max(SMALLEST);
     }
     Ok(Left::More)
 }

@@ -45,10 +45,10 @@ pub fn bytes_in_pipes(pid: i32, others: &[String]) -> u64 {
     pipes.iter().filter_map(|(path, _)| ioctl_fionread(open(path).ok()?).ok()).sum()
 }
 
-/// How many pipes it has of which size.
-pub fn pipe_sizes(pid: i32) -> BTreeMap<usize, usize> {
+/// How many pipes it has of which size, but for `others`.
+pub fn pipe_sizes(pid: i32, others: &[String]) -> BTreeMap<usize, usize> {
     let mut pipes = links(pid);
-    pipes.retain(|(_, link)| link.starts_with("pipe:"));
+    pipes.retain(|(_, link)| link.starts_with("pipe:") && !others.contains(link));
     pipes.dedup_by(|one, other| one.1 == other.1);
     let mut sizes = BTreeMap::new();
     for (path, _) in pipes {
