@@ -143,11 +143,12 @@ def settle(proxy):
 def fairness(proxy, seconds):
     """The slow ones of 64 small requests without and with a bulk stream beside."""
     alone = keep_alive(proxy, seconds)["p99_us"]
-    host, port = address(proxy, "stream")
-    bulk = subprocess.Popen(["iperf3", f"--client={host}", f"--port={port}", f"--time={seconds + 2}", "--reverse"],
-                            stdout=subprocess.DEVNULL)
+    # Through the same sidecar: each has a helper of its own.
+    host, port = address(proxy, "web")
+    bulk = subprocess.Popen(["wrk", "--threads=1", "--connections=1", f"--duration={seconds + 1}s",
+                             f"http://{host}:{port}/large"], stdout=subprocess.DEVNULL)
     try:
-        time.sleep(1)  # iperf3 begins
+        time.sleep(0.5)  # wrk begins
         beside = keep_alive(proxy, seconds)["p99_us"]
     finally:
         bulk.wait(timeout=30)
