@@ -36,7 +36,7 @@ def svg(figures):
         x, y = (number % 2) * PANEL, (number // 2) * (len(names) * BAR + 2 * GAP)
         height = y + len(names) * BAR + 2 * GAP
         drawn.append(f'<text x="{x}" y="{y + 14}"><tspan class="title">{escape(title)}</tspan>'
-                     f'<tspan class="note">  {escape(unit)}</tspan></text>')
+                     f'<tspan class="note" dx="8">{escape(unit)}</tspan></text>')
         most = max(values[name] for name in names)
         for row, name in enumerate(names):
             top = y + GAP + row * BAR
