@@ -12,8 +12,8 @@ use nix::unistd::{Pid, pipe};
 
 use crate::harness::{Between, Pair, Tape, unread_behind, until};
 
-/// As many as a pipe has slots, and its neighbours.
-const NUMBERS: [usize; 6] = [1, 15, 16, 17, 32, 33];
+/// As many as a pipe has slots, a narrow one or a wide one, and the neighbours of these numbers.
+const NUMBERS: [usize; 10] = [1, 15, 16, 17, 32, 33, 255, 256, 257, 300];
 const ROUNDS: usize = 10;
 /// The kernel holds a last segment back for twice this when it was promised more.
 const LIMIT: Duration = Duration::from_millis(100);
