@@ -37,7 +37,7 @@ demo:                 ## watch a connection wake a real container
 test:                 ## run all tests
 	tests/run
 
-bench:                ## measure the relay beside its peers (nine minutes)
+bench:                ## measure the relay beside its peers (seven minutes)
 	tests/bench-relay/run --json docs/bench.json --svg docs/bench.svg
 
 bench-wake:           ## measure what rouse adds to a container's start

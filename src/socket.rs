@@ -59,8 +59,9 @@ impl fmt::Display for Address {
 
 /// A connected stream socket.
 ///
-/// A TCP socket has SO_LINGER on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a kill) ends it
-/// with a reset and never with a clean end that passes for success; [`Stream::end_writing`] is the orderly way.
+/// A TCP socket has SO_LINGER on with zero seconds from its first moment, so whatever ends it early (a stop, a crash, a
+/// kill) ends it with a reset and never with a clean end that passes for success; [`Stream::end_writing`] is the orderly
+/// way.
 #[derive(Debug)]
 pub struct Stream {
     io: AsyncFd<OwnedFd>,

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,8 @@ import time
 import chart
 import loads
 import report
-from proxies import FILES, Direct, Haproxy, Nginx, Rouse, SocketProxyd, Socat, wait_for
+from machine import wait_for
+from proxies import FILES, Direct, Haproxy, Nginx, Rouse, SocketProxyd, Socat
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -55,7 +57,7 @@ class Servers:
 
 def answers(address):
     try:
-        loads.socket.create_connection(address, timeout=1).close()
+        socket.create_connection(address, timeout=1).close()
         return True
     except OSError:
         return False
@@ -74,16 +76,15 @@ def contestants(options, servers):
     yield Nginx("nginx, 2 workers", threads=2)
 
 
-def rounds(options, proxies):
+def in_rounds(count, chosen, proxies, seconds):
     """For each load and proxy the figures of all rounds."""
-    chosen = {name: load for name, (_, _, load) in loads.ROUNDS.items() if name in options.only}
     seen = {name: {proxy.name: [] for proxy in proxies} for name in chosen}
-    for number in range(options.rounds):
+    for number in range(count):
         for name, load in chosen.items():
             # In any order: each leaves the next one warm or cold caches and buffers that have grown.
             for proxy in random.sample(proxies, len(proxies)):
-                tell(f"round {number + 1} of {options.rounds}: {name}, {proxy.name}")
-                seen[name][proxy.name].append(load(proxy, options.seconds))
+                tell(f"round {number + 1} of {count}: {name}, {proxy.name}")
+                seen[name][proxy.name].append(load(proxy, seconds))
     tell("")
     return seen
 
@@ -94,8 +95,9 @@ def tell(progress):
 
 
 def measure(options, proxies):
+    chosen = {name: load for name, (_, _, load) in loads.ROUNDS.items() if name in options.only}
+    figures = {"rounds": in_rounds(options.rounds, chosen, proxies, options.seconds)}
     single = [proxy for proxy in proxies if proxy.threads == 1]
-    figures = {"rounds": rounds(options, proxies)}
     if "latency" in options.only:
         figures["latency"] = loads.latencies(single, options.samples)
     # socat makes a process for each connection, socket-proxyd needs six descriptors for each.
@@ -103,12 +105,10 @@ def measure(options, proxies):
     if "idle" in options.only:
         figures["idle"] = {proxy.name: loads.idle(proxy, options.seconds) for proxy in many}
     if "fairness" in options.only:
-        fair = {proxy.name: [] for proxy in single if proxy.name != "socat"}
-        for _ in range((options.rounds + 1) // 2):
-            for proxy in random.sample(single, len(single)):
-                if proxy.name in fair:
-                    fair[proxy.name].append(loads.fairness(proxy, options.seconds))
-        figures["fairness"] = fair
+        # With socat the kernel shares out the time among its processes.
+        shared = [proxy for proxy in single if proxy.name != "socat"]
+        rounds = (options.rounds + 1) // 2
+        figures |= in_rounds(rounds, {"fairness": loads.fairness}, shared, options.seconds)
     return figures
 
 

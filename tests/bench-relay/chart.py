@@ -3,7 +3,7 @@
 from xml.sax.saxutils import escape
 
 import loads
-from report import medians, peers
+from report import added, medians, peers
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -23,9 +23,7 @@ def panels(figures):
     for load, rows in figures["rounds"].items():
         yield load, loads.ROUNDS[load][0], medians(rows)
     if "direct" in figures.get("latency", {}):
-        direct = figures["latency"]["direct"]["p50_us"]
-        added = {name: row["p50_us"] - direct for name, row in figures["latency"].items()}
-        yield "one connection: added latency", "µs, less is better", added
+        yield "one connection: added latency", "µs, less is better", added(figures["latency"])
 
 
 def svg(figures):

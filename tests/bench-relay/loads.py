@@ -8,14 +8,10 @@ import statistics
 import subprocess
 import time
 
-from proxies import wait_for
+from machine import wait_for
 
 SMALL = b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n"
 IDLE = 9000
-
-
-def address(proxy, server):
-    return getattr(proxy, "hosts", {}).get(server, proxy.host), proxy.ports[server]
 
 
 def run(command, seconds):
@@ -26,7 +22,7 @@ def run(command, seconds):
 
 
 def wrk(proxy, path, connections, seconds, *options):
-    host, port = address(proxy, "web")
+    host, port = proxy.address("web")
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wrk.lua")
     command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=10s",
                f"--script={script}", *options, f"http://{host}:{port}{path}"]
@@ -58,7 +54,7 @@ def large_responses(proxy, seconds):
 
 
 def stream(proxy, seconds, *options):
-    host, port = address(proxy, "stream")
+    host, port = proxy.address("stream")
     before = proxy.cpu()
     seen = json.loads(run(["iperf3", f"--client={host}", f"--port={port}", f"--time={seconds}", "--json", *options], seconds))
     received = seen["end"]["sum_received"]
@@ -87,7 +83,7 @@ def latencies(proxies, samples):
     """Microseconds of a request over one connection, asked of all in any order with an interval between."""
     clients = {}
     for proxy in proxies:
-        clients[proxy.name] = client = socket.create_connection(address(proxy, "web"))
+        clients[proxy.name] = client = socket.create_connection(proxy.address("web"))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     taken = {name: [] for name in clients}
     for sample in range(samples + 100):
@@ -113,7 +109,7 @@ def idle(proxy, seconds):
     clients = []
     try:
         for _ in range(IDLE):
-            clients.append(socket.create_connection(address(proxy, "web")))
+            clients.append(socket.create_connection(proxy.address("web")))
         wait_for(lambda: proxy.fds() - fds >= 2 * IDLE, f"{proxy.name} has {IDLE} connections")
         time.sleep(0.5)  # what connecting has cost belongs to no idle second
         figures = {"rss": (proxy.rss() - rss) / IDLE, "fds": (proxy.fds() - fds) / IDLE}
@@ -144,7 +140,7 @@ def fairness(proxy, seconds):
     """The slow ones of 64 small requests without and with a bulk stream beside."""
     alone = keep_alive(proxy, seconds)["p99_us"]
     # Through the same sidecar: each has a helper of its own.
-    host, port = address(proxy, "web")
+    host, port = proxy.address("web")
     bulk = subprocess.Popen(["wrk", "--threads=1", "--connections=1", f"--duration={seconds + 1}s",
                              f"http://{host}:{port}/large"], stdout=subprocess.DEVNULL)
     try:
@@ -157,7 +153,7 @@ def fairness(proxy, seconds):
 
 def warm_up(proxy):
     """The first connection to each server is made: those that are started by one are up after it."""
-    with socket.create_connection(address(proxy, "web"), timeout=30) as client:
+    with socket.create_connection(proxy.address("web"), timeout=30) as client:
         client.sendall(SMALL)
         assert client.recv(4096).startswith(b"HTTP/1.1 200"), proxy.name
     stream(proxy, 1)

@@ -3,7 +3,8 @@
 import os
 import socket
 import subprocess
-import time
+
+from machine import listens, status, wait_for
 
 HERTZ = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 9500
@@ -30,7 +31,7 @@ class Proxy:
                 self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, restore_signals=False))
         for port in self.ports.values():
             try:
-                wait_for(lambda: listens(port), f"{self.name} listens")
+                wait_for(lambda: listens(port), f"{self.name} listens", 10)
             except TimeoutError:
                 with open(f"{folder}/{self.file}.log") as log:
                     raise RuntimeError(f"{self.name} does not listen: {log.read()}") from None
@@ -45,6 +46,10 @@ class Proxy:
         for process in self.processes:
             process.wait()
         self.processes = []
+
+    def address(self, server):
+        """Where clients of that server connect to."""
+        return self.host, self.ports[server]
 
     def pids(self):
         """Its processes and all their children."""
@@ -72,7 +77,7 @@ class Proxy:
 
     def rss(self):
         """Resident bytes that are its own: pages of its program's file are shared."""
-        return sum(int(status(pid, "RssAnon")) * 1024 for pid in self.pids())
+        return sum(status(pid, "RssAnon") * 1024 for pid in self.pids())
 
     def fds(self):
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
@@ -80,8 +85,10 @@ class Proxy:
 
 class Direct(Proxy):
     def start(self, servers, folder):
-        self.ports = {name: port for name, (_, port) in servers.items()}
-        self.hosts = {name: host for name, (host, _) in servers.items()}
+        self.servers = servers
+
+    def address(self, server):
+        return self.servers[server]
 
 
 class Rouse(Proxy):
@@ -150,24 +157,3 @@ class Nginx(Proxy):
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as free:
         return free.getsockname()[1]
-
-
-def listens(port):
-    with open("/proc/net/tcp") as table:
-        return any(line.split()[1:4:2] == [f"0100007F:{port:04X}", "0A"] for line in table)
-
-
-def status(pid, key):
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            return next((line.split()[1] for line in file if line.startswith(key)), 0)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def wait_for(condition, what, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.01)

@@ -27,39 +27,61 @@ def to_best(rows):
 
 
 def table(figures):
+    """Prints everything and says whether it is good enough."""
     ratios = {}
     for load, rows in figures["rounds"].items():
-        unit, per, _ = loads.ROUNDS[load]
-        values, cpu = medians(rows), medians(rows, "cpu")
-        best, ratio = to_best(rows)
-        print(f"\n{load:24}{unit:>14}{'lowest':>9}{'highest':>9}{'to direct':>11}{'to best':>9}   CPU s / {per}")
-        for name, value in values.items():
-            all_values = [row["value"] for row in rows[name]]
-            direct = f"{value / values['direct']:11.2f}" if "direct" in values else f"{'':11}"
-            to_peer = f"{value / values[best]:9.2f}" if best else f"{'':9}"
-            own = "" if name == "direct" else f"{cpu[name]:10.3f}"
-            print(f"  {name:22}{value:14.2f}{min(all_values):9.2f}{max(all_values):9.2f}{direct}{to_peer}{own}")
-        if ratio:
-            ratios[load] = ratio
+        ratios[load] = rates(load, rows)
     if "latency" in figures:
-        latency = figures["latency"]
-        base = latency.get("direct", {"p50_us": 0})["p50_us"]
-        added = {name: row["p50_us"] - base for name, row in latency.items()}
-        print(f"\n{'one connection':24}{'p50 µs':>14}{'added':>9}{'p99 µs':>9}")
-        for name, row in latency.items():
-            print(f"  {name:22}{row['p50_us']:14.1f}{added[name]:9.1f}{row['p99_us']:9.1f}")
-        if "rouse" in added and peers(added):
-            ratios["one connection"] = min(added[name] for name in peers(added)) / added["rouse"]
+        ratios["one connection"] = latency(figures["latency"])
     if "idle" in figures:
-        print(f"\n{loads.IDLE} open connections     bytes each  fds each  CPU idle  64 busy beside, to alone")
-        for name, row in figures["idle"].items():
-            print(f"  {name:22}{row['rss']:10.0f}{row['fds']:10.2f}{row['cpu']:9.1%}{row['beside']:26.2f}")
+        idle(figures["idle"])
     if "fairness" in figures:
-        print(f"\n{'64 beside a bulk stream':24}{'p99 µs alone':>14}{'beside':>9}{'ratio':>9}")
-        for name, rounds in figures["fairness"].items():
-            alone, beside = (median(row[key] for row in rounds) for key in ("alone_p99_us", "beside_p99_us"))
-            print(f"  {name:22}{alone:14.0f}{beside:9.0f}{median(row['ratio'] for row in rounds):9.2f}")
-    return verdict(ratios)
+        fairness(figures["fairness"])
+    return verdict({load: ratio for load, ratio in ratios.items() if ratio})
+
+
+def rates(load, rows):
+    unit, per, _ = loads.ROUNDS[load]
+    values, cpu = medians(rows), medians(rows, "cpu")
+    best, ratio = to_best(rows)
+    print(f"\n{load:24}{unit:>14}{'lowest':>9}{'highest':>9}{'to direct':>11}{'to best':>9}   CPU s / {per}")
+    for name, value in values.items():
+        all_values = [row["value"] for row in rows[name]]
+        direct = f"{value / values['direct']:11.2f}" if "direct" in values else f"{'':11}"
+        to_peer = f"{value / values[best]:9.2f}" if best else f"{'':9}"
+        own = "" if name == "direct" else f"{cpu[name]:10.3f}"
+        print(f"  {name:22}{value:14.2f}{min(all_values):9.2f}{max(all_values):9.2f}{direct}{to_peer}{own}")
+    return ratio
+
+
+def added(rows):
+    """What each adds to the direct connection's latency, in microseconds."""
+    direct = rows.get("direct", {"p50_us": 0})["p50_us"]
+    return {name: row["p50_us"] - direct for name, row in rows.items()}
+
+
+def latency(rows):
+    by = added(rows)
+    print(f"\n{'one connection':24}{'p50 µs':>14}{'added':>9}{'p99 µs':>9}")
+    for name, row in rows.items():
+        print(f"  {name:22}{row['p50_us']:14.1f}{by[name]:9.1f}{row['p99_us']:9.1f}")
+    if "rouse" in by and peers(by):
+        return min(by[name] for name in peers(by)) / by["rouse"]
+    return None
+
+
+def idle(rows):
+    print(f"\n{loads.IDLE} open connections     bytes each  fds each  CPU idle  64 busy beside, to alone")
+    for name, row in rows.items():
+        print(f"  {name:22}{row['rss']:10.0f}{row['fds']:10.2f}{row['cpu']:9.1%}{row['beside']:26.2f}")
+
+
+def fairness(rows):
+    print(f"\n{'64 beside a bulk stream':24}{'p99 µs alone':>14}{'beside':>9}{'ratio':>9}")
+    values = {key: medians(rows, key) for key in ("alone_p99_us", "beside_p99_us", "ratio")}
+    for name in rows:
+        alone, beside, ratio = (values[key][name] for key in values)
+        print(f"  {name:22}{alone:14.0f}{beside:9.0f}{ratio:9.2f}")
 
 
 def verdict(ratios):

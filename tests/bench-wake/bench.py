@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 
+from machine import listens, status, wait_for
 from recorder import Recorder
 
 TARGETS = {"added_median_ms": 15, "added_p95_ms": 40, "ready_median_ms": 10, "rss_anon_mb": 2, "binary_mb": 5}
@@ -70,7 +71,7 @@ class Bench:
                 answer += client.makefile("rb").read()
             listening, accepted = map(int, answer.split())
             time.sleep(0.3)  # what the helper does after an answer belongs to no round, and its memory settles
-            rss_anon = read_status(helper.pid, "RssAnon")
+            rss_anon = status(helper.pid, "RssAnon")
         finally:
             helper.terminate()
             helper.wait()
@@ -99,24 +100,6 @@ class Bench:
             helper.wait()
         os.unlink(path)
         return took / 1e6
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.001)
-
-
-def listens(port):
-    with open("/proc/net/tcp") as table:
-        return any(line.split()[1:4:2] == [f"0100007F:{port:04X}", "0A"] for line in table)
-
-
-def read_status(pid, key):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(key))
 
 
 def p95(values):

@@ -2,24 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::time::Duration;
 
-use crate::harness::{Between, Pair, descriptors, pipe_sizes, until};
+use crate::harness::{Between, Pair, descriptors, pipe_sizes, stuff, until};
 
 const CONNECTIONS: usize = 8;
 const KIB: usize = 1 << 10;
-
-/// More than the buffers of both sockets hold, so that the rest of it waits in a pipe.
-fn stuff(pair: &Pair) -> usize {
-    let mut client = &pair.client;
-    client.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
-    let block = [7; 64 * KIB];
-    let mut sent = 0;
-    while let Ok(written) = client.write(&block) {
-        sent += written;
-    }
-    sent
-}
 
 #[test]
 fn who_waits_for_a_reader_has_a_pipe_and_who_is_quiet_has_none() {
@@ -29,7 +16,8 @@ fn who_waits_for_a_reader_has_a_pipe_and_who_is_quiet_has_none() {
     // Nothing has been sent yet: what there is was inherited.
     let others = descriptors(pid);
 
-    let sent: Vec<usize> = pairs.iter().map(stuff).collect();
+    // More than the buffers of both sockets hold, so that the rest waits in a pipe.
+    let sent: Vec<usize> = pairs.iter().map(|pair| stuff(&pair.client, 0)).collect();
     let sizes = pipe_sizes(pid, &others);
     assert_eq!(sizes, BTreeMap::from([(64 * KIB, CONNECTIONS - 4), (1024 * KIB, 4)]));
 

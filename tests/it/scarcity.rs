@@ -1,14 +1,13 @@
 //! No descriptors left: accepting pauses until there are some, and relaying does without.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
-use crate::harness::{Between, Container, Kind, Pair, Plan, Tape, limit_open_files, next_number, until};
+use crate::harness::{
+    Between, Container, Kind, Pair, Plan, Tape, limit_open_files, next_number, stuff, until,
+};
 
 /// Far more than a buffer holds.
 const MUCH: usize = 16 << 20;
@@ -57,24 +56,6 @@ fn bytes_and_ends_are_passed_on_where_no_pipe_is_to_be_had() {
             });
         }
     });
-}
-
-/// Sends until nothing goes in any more for a while, and says how much went.
-fn stuff(mut sender: &TcpStream, number: usize) -> usize {
-    sender.set_nonblocking(true).unwrap();
-    let mut sent = Tape::new(number);
-    loop {
-        match sender.write(sent.ahead(MUCH)) {
-            Ok(written) => sent.pass(written),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let mut polled = [PollFd::new(sender.as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut polled, PollTimeout::from(100u8)).unwrap() == 0 {
-                    return sent.passed();
-                }
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A helper with the test on both of its sides: what goes in at one end of a connection comes out at the other.
 
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
@@ -10,6 +11,7 @@ use super::container::Container;
 use super::host::Host;
 use super::listener::{Address, Kind};
 use super::plan::Plan;
+use super::tape::Tape;
 use super::wait::DEADLINE;
 
 /// A sidecar `web` whose container only sleeps: what is dialled is a listener of the test itself.
@@ -68,6 +70,24 @@ impl Pair {
 
     pub fn upwards(self) -> (TcpStream, TcpStream) {
         (self.client, self.server)
+    }
+}
+
+/// Sends until nothing goes in any more for a while, and says how much went.
+pub fn stuff(mut sender: &TcpStream, number: usize) -> usize {
+    sender.set_nonblocking(true).unwrap();
+    let mut sent = Tape::new(number);
+    loop {
+        match sender.write(sent.ahead(1 << 20)) {
+            Ok(written) => sent.pass(written),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut polled = [PollFd::new(sender.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut polled, PollTimeout::from(100u8)).unwrap() == 0 {
+                    return sent.passed();
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod tape; // bytes that know their place
 mod unit; // the part of a service unit that matters here, and the manager that keeps it
 mod wait; // deadlines instead of sleeps
 
-pub use between::{Between, Pair, unread_behind};
+pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
 pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};

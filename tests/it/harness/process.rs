@@ -1,7 +1,7 @@
 //! A helper from outside: its descriptors and their limit, its pipes, its memory.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,27 +37,27 @@ pub fn next_number(pid: i32) -> usize {
 
 /// How many bytes lie in its pipes, but for `others`.
 pub fn bytes_in_pipes(pid: i32, others: &[String]) -> u64 {
-    let mut pipes = links(pid);
-    pipes.retain(|(_, link)| link.starts_with("pipe:") && !others.contains(link));
-    pipes.dedup_by(|one, other| one.1 == other.1);
-    // Whichever end it is: opening it anew opens the pipe itself.
-    let open = |path: &PathBuf| OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
-    pipes.iter().filter_map(|(path, _)| ioctl_fionread(open(path).ok()?).ok()).sum()
+    pipes(pid, others).iter().filter_map(|pipe| ioctl_fionread(pipe).ok()).sum()
 }
 
 /// How many pipes it has of which size, but for `others`.
 pub fn pipe_sizes(pid: i32, others: &[String]) -> BTreeMap<usize, usize> {
+    let mut sizes = BTreeMap::new();
+    for pipe in pipes(pid, others) {
+        let size = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).unwrap();
+        *sizes.entry(usize::try_from(size).unwrap()).or_default() += 1;
+    }
+    sizes
+}
+
+/// Each of its pipes once, but for `others`; one that is closed meanwhile is left out.
+fn pipes(pid: i32, others: &[String]) -> Vec<File> {
     let mut pipes = links(pid);
     pipes.retain(|(_, link)| link.starts_with("pipe:") && !others.contains(link));
     pipes.dedup_by(|one, other| one.1 == other.1);
-    let mut sizes = BTreeMap::new();
-    for (path, _) in pipes {
-        if let Ok(pipe) = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path) {
-            let size = fcntl(&pipe, FcntlArg::F_GETPIPE_SZ).unwrap();
-            *sizes.entry(usize::try_from(size).unwrap()).or_default() += 1;
-        }
-    }
-    sizes
+    // Whichever end it is: opening it anew opens the pipe itself.
+    let open = |path: PathBuf| OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
+    pipes.into_iter().filter_map(|(path, _)| open(path).ok()).collect()
 }
 
 /// The memory that is its alone, in bytes.
