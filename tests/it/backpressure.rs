@@ -10,8 +10,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::harness::{Between, Pair, Tape, private_memory};
 
 const CONNECTIONS: usize = 50;
-/// Of one connection, in two buffers for sending, two for receiving and the helper's pipe: twice what was measured.
-const MOST_UNDER_WAY: usize = 32 << 20;
+/// What a pipe of 256 slots pins at most, each with a fragment of 32 KiB.
+const MOST_IN_A_PIPE: usize = 8 << 20;
 /// Of the helper, for all connections; a page was measured, since the bytes are the kernel's.
 const MOST_MEMORY: usize = 4 << 20;
 /// Where nobody could send for so long, nobody can.
@@ -57,6 +57,16 @@ impl Lane {
     }
 }
 
+/// Of one connection: two buffers for sending, two for receiving, each as large as this machine lets one grow, and the
+/// helper's pipe. How far they do grow differs from run to run (14 to 43 MB were seen).
+fn most_under_way() -> usize {
+    let largest = |buffer| {
+        let sizes = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{buffer}")).unwrap();
+        sizes.split_whitespace().last().unwrap().parse::<usize>().unwrap()
+    };
+    2 * (largest("tcp_wmem") + largest("tcp_rmem")) + MOST_IN_A_PIPE
+}
+
 /// Sends on all lanes until none takes a byte any more.
 fn send_until_still(lanes: &mut [Lane]) {
     let begun = Instant::now();
@@ -84,7 +94,8 @@ fn nobody_reads(turn: fn(Pair) -> (TcpStream, TcpStream)) {
     let most = lanes.iter().map(|lane| lane.sent.passed()).max().unwrap();
     println!("the helper has grown by {grown} bytes, one connection has taken up to {most}");
     assert!(grown <= MOST_MEMORY, "the helper has grown by {grown} bytes");
-    assert!(most <= MOST_UNDER_WAY, "a connection has taken {most} bytes that nobody reads");
+    let bound = most_under_way();
+    assert!(most <= bound, "a connection has taken {most} bytes that nobody reads, more than {bound}");
     lanes.iter_mut().for_each(Lane::receive);
 }
 
