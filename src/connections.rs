@@ -5,7 +5,7 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::activity::Seen;
@@ -14,7 +14,7 @@ use crate::journal;
 use crate::name::Name;
 use crate::proxy_protocol::ProxyProtocol;
 use crate::readiness;
-use crate::relay::{Meter, Pipes, Totals, relay};
+use crate::relay::{Bell, Meter, Pipes, Totals, relay};
 use crate::socket::{Address, Stream};
 
 /// How long connections may move nothing once their container is dead.
@@ -32,6 +32,18 @@ pub struct Connections {
     open: HashMap<Id, (Rc<Meter>, AbortHandle)>,
     ended: Totals,
     last_use: Instant,
+    bell: Rc<Bell>,
+    /// Since when their container is frozen, or about to be.
+    frozen_since: Option<Instant>,
+}
+
+/// What happens to connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// One has ended.
+    Ended,
+    /// A client wants something of a frozen container.
+    Stirred,
 }
 
 impl Connections {
@@ -45,12 +57,32 @@ impl Connections {
             open: HashMap::new(),
             ended: Totals::default(),
             last_use: Instant::now(),
+            bell: Rc::default(),
+            frozen_since: None,
         }
     }
 
     /// How many are open.
     pub fn len(&self) -> usize {
         self.tasks.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Their container is about to be frozen, or was found so: from now on [`Connections::next`] tells when a client wants
+    /// something of it.
+    pub fn freeze(&mut self) {
+        self.frozen_since.get_or_insert_with(Instant::now);
+        self.bell.listen(true);
+    }
+
+    /// Their container runs.
+    pub fn thaw(&mut self) {
+        self.frozen_since = None;
+        self.bell.listen(false);
     }
 
     /// Relays between a client and the connection to its container that is there already.
@@ -88,7 +120,7 @@ impl Connections {
         client: Stream,
         connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static,
     ) {
-        let meter = Rc::new(Meter::new(Instant::now()));
+        let meter = Rc::new(Meter::new(Instant::now(), self.bell.clone()));
         let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
         let proxy_protocol = self.proxy_protocol;
         let task = self.tasks.spawn_local(async move {
@@ -119,7 +151,25 @@ impl Connections {
 
     /// Waits until one has ended; for ever while there is none. Cancelling it loses none.
     pub async fn one_ended(&mut self) {
-        let id = match self.tasks.join_next_with_id().await {
+        let ended = self.tasks.join_next_with_id().await;
+        self.note_end(ended).await;
+    }
+
+    /// Waits for what happens to them: an end, or, while their container is frozen, a byte that a client has sent since or a
+    /// client who has come since. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Happening {
+        let stirred = stirred(&self.open, &self.bell, self.frozen_since);
+        let ended = tokio::select! {
+            biased;
+            () = stirred => return Happening::Stirred,
+            ended = self.tasks.join_next_with_id() => ended,
+        };
+        self.note_end(ended).await;
+        Happening::Ended
+    }
+
+    async fn note_end(&mut self, ended: Option<Result<(Id, ()), JoinError>>) {
+        let id = match ended {
             Some(Ok((id, ()))) => id,
             Some(Err(aborted)) => aborted.id(),
             None => pending().await,
@@ -136,19 +186,20 @@ impl Connections {
         self.last_use
     }
 
-    /// Something that was no byte counted as use.
+    /// The end of one that counted as use for as long as it was open.
     pub fn count_use(&mut self) {
         self.last_use = Instant::now();
     }
 
     /// What the open ones look like now.
-    pub fn seen(&self) -> impl Iterator<Item = Seen> {
-        self.open.values().map(|(meter, _)| Seen {
+    pub fn seen(&self) -> Vec<Seen> {
+        let seen = |(meter, _): &(Rc<Meter>, AbortHandle)| Seen {
             last_up: meter.up.last(),
             last_down: meter.down.last(),
             up_ended: meter.up.has_ended(),
             down_ended: meter.down.has_ended(),
-        })
+        };
+        self.open.values().map(seen).collect()
     }
 
     /// All that have been, open ones included.
@@ -193,5 +244,13 @@ impl Connections {
         while !self.tasks.is_empty() {
             self.one_ended().await;
         }
+    }
+}
+
+/// Waits until a client has sent a byte or has come since then; for ever if there is no such moment.
+async fn stirred(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, bell: &Bell, since: Option<Instant>) {
+    let Some(since) = since else { return pending().await };
+    while !open.values().any(|(meter, _)| meter.up.last() >= since) {
+        bell.rung().await;
     }
 }

@@ -59,6 +59,41 @@ pub fn adopted(sidecar: &Sidecar, paused: bool) {
     );
 }
 
+/// The container is frozen: by us after so long, or by somebody's hand.
+pub fn paused(sidecar: &Sidecar, took_so_long: Option<Duration>, connections: usize) {
+    let container = &sidecar.container;
+    let details = Details {
+        duration: took_so_long,
+        connections: Some(connections as u64),
+        reason: took_so_long.is_none().then_some("by hand"),
+        ..of(container)
+    };
+    let how = took_so_long.map_or("by hand".into(), |duration| format!("in {}", took(duration)));
+    let text = format_args!("container {container} frozen {how}; open connections: {connections}");
+    event(Kind::Paused, &sidecar.name, &details, text);
+}
+
+/// The container runs on: thawed by us in so long, or by somebody's hand.
+pub fn unpaused(sidecar: &Sidecar, took_so_long: Option<Duration>) {
+    let container = &sidecar.container;
+    let details = Details {
+        duration: took_so_long,
+        reason: took_so_long.is_none().then_some("by hand"),
+        ..of(container)
+    };
+    let how = took_so_long.map_or("by hand".into(), |duration| format!("in {}", took(duration)));
+    event(Kind::Unpaused, &sidecar.name, &details, format_args!("container {container} thawed {how}"));
+}
+
+/// The container was stopped because `to` needs its group.
+pub fn yielded(sidecar: &Sidecar, to: &Name, stop: Duration, totals: Totals) {
+    let container = &sidecar.container;
+    let reason = format!("{to} needs the group");
+    let text = format_args!("container {container} stopped in {}: {reason}", took(stop));
+    let details = Details { duration: Some(stop), reason: Some(&reason), ..with(totals, container) };
+    event(Kind::Yielded, &sidecar.name, &details, text);
+}
+
 /// The container was stopped for idleness.
 pub fn slept(sidecar: &Sidecar, stop: Duration, totals: Totals) {
     let container = &sidecar.container;

@@ -30,8 +30,14 @@ pub enum Kind {
     Late,
     /// The waiting clients were reset.
     WakeFailed,
+    /// The container was frozen for idleness, or by somebody's hand.
+    Paused,
+    /// The container runs on after a pause.
+    Unpaused,
     /// The container was stopped for idleness.
     Slept,
+    /// The container was stopped because another of its group is needed.
+    Yielded,
     /// The container ended by itself or by somebody else's hand.
     Died,
     /// A running container was found and is looked after from now on.
@@ -50,7 +56,10 @@ impl Kind {
             Kind::Ready => "ready",
             Kind::Late => "late",
             Kind::WakeFailed => "wake-failed",
+            Kind::Paused => "paused",
+            Kind::Unpaused => "unpaused",
             Kind::Slept => "slept",
+            Kind::Yielded => "yielded",
             Kind::Died => "died",
             Kind::Adopted => "adopted",
             Kind::EngineUnreachable => "engine-unreachable",
@@ -65,6 +74,9 @@ impl Kind {
             Kind::Ready => "82da14a0fdfe47b2a901ac2ea3ab9799",
             Kind::Late => "771e03a2b8f344a6a0dafaaa2976f064",
             Kind::WakeFailed => "9a2a91158ec94a8c90ce129b96cdf4bd",
+            Kind::Paused => "cd959bc2fe36480bb8d503a7475978cf",
+            Kind::Unpaused => "944dcd4e006147d3a58bbc69ccdee86e",
+            Kind::Yielded => "92d933804f8f468887613f2a13f9008c",
             Kind::Slept => "1f4c8e846e68442a912fddd4994651b6",
             Kind::Died => "720e9b65d6fb44b383bbbf50ca0e5736",
             Kind::Adopted => "51da1009d37b4ef7a5acafb31cb8b3a4",
@@ -75,7 +87,13 @@ impl Kind {
 
     fn level(self) -> Level {
         match self {
-            Kind::Waking | Kind::Ready | Kind::Slept | Kind::Adopted => Level::INFO,
+            Kind::Waking
+            | Kind::Ready
+            | Kind::Paused
+            | Kind::Unpaused
+            | Kind::Slept
+            | Kind::Yielded
+            | Kind::Adopted => Level::INFO,
             Kind::Late => Level::WARN,
             Kind::WakeFailed | Kind::Died | Kind::EngineUnreachable | Kind::ConfigRejected => Level::ERROR,
         }

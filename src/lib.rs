@@ -10,17 +10,23 @@ mod helper;
 
 // the life of one sidecar, in straight lines
 mod sidecar;
+// a turn of an exclusive group
+mod exclusive;
 // from asleep to an address that answers
 mod wake;
-// clients that came before their container was ready
+// why a sidecar cannot be used now
+mod failure;
+// what an admin should mend, said once
+mod warnings;
+// clients that came before their container was ready, and callers
 mod room;
 // the open connections: their tasks are the count
 mod connections;
-// what counts as use, and when a sidecar is idle
+// what counts as use, and when a pause or sleep is due
 mod activity;
 // the state file and its lock
 mod state;
-// the line that systemctl status shows
+// what the sidecars of a helper say of themselves
 mod status;
 // what is told of a sidecar, in words
 mod events;

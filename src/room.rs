@@ -1,4 +1,4 @@
-//! The waiting room: clients that came before their container was ready.
+//! The waiting room: clients that came before their container was ready, and callers who want it awake.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -6,31 +6,55 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::socket::{Listeners, Stream};
+use crate::calls::{Answer, Call, Calls, Refusal};
+use crate::door::{Client, Door};
+use crate::holds::Hold;
+use crate::name::Name;
 
-/// Someone who waits.
+/// Someone who wants a sidecar awake without being its client.
 #[derive(Debug)]
-pub struct Client {
-    /// The accepted connection.
-    pub stream: Stream,
-    /// The port that it came to; none for a unix socket.
-    pub port: Option<u16>,
-    /// When it was accepted.
-    pub since: Instant,
+pub struct Caller {
+    /// Who it is, in words.
+    pub by: String,
+    /// What it waits for.
+    pub answer: Answer<Hold>,
 }
 
-/// Accepted clients, `most` of them; the others wait in the kernel's queue.
+/// Who has come.
 #[derive(Debug)]
-pub struct Room<'a> {
-    listeners: &'a Listeners,
+pub enum Visit {
+    /// A client, accepted.
+    Client(Client),
+    /// Somebody who wants it awake.
+    Caller(Caller),
+    /// Another sidecar needs its group.
+    Yield(Name, Answer<()>),
+}
+
+/// Accepted clients, `most` of them, and callers; the others wait in the kernel's queue.
+#[derive(Debug)]
+pub struct Room {
+    door: Door,
+    calls: Calls,
     clients: Vec<Client>,
+    callers: Vec<Caller>,
     most: usize,
 }
 
-impl<'a> Room<'a> {
+impl Room {
     /// An empty room.
-    pub fn new(listeners: &'a Listeners, most: usize) -> Room<'a> {
-        Room { listeners, clients: Vec::new(), most }
+    pub fn new(door: Door, calls: Calls, most: usize) -> Room {
+        Room { door, calls, clients: Vec::new(), callers: Vec::new(), most }
+    }
+
+    /// The way in.
+    pub fn door(&mut self) -> &mut Door {
+        &mut self.door
+    }
+
+    /// From now on so many clients may wait here.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// Who waits, the first one first.
@@ -38,68 +62,104 @@ impl<'a> Room<'a> {
         &self.clients
     }
 
-    /// Whether somebody waits, here or in the kernel's queue.
-    pub fn is_asked(&self) -> bool {
-        !self.clients.is_empty() || self.listeners.has_client()
+    /// Whether somebody waits for it to be awake, here or in the kernel's queue.
+    pub fn is_asked(&mut self) -> bool {
+        self.callers.retain(|caller| !caller.answer.is_closed());
+        self.is_waited_in() || self.door.is_asked()
     }
 
-    /// Waits until somebody waits, here or in the kernel's queue.
-    pub async fn asked(&self) {
-        if self.clients.is_empty() {
-            self.listeners.client().await;
+    /// Whether somebody waits here.
+    pub fn is_waited_in(&self) -> bool {
+        !self.clients.is_empty() || !self.callers.is_empty()
+    }
+
+    /// Waits until somebody asks, here or in the kernel's queue. Meanwhile the sidecar is asleep, and makes room for any
+    /// other. Cancelling it loses none.
+    pub async fn asked(&mut self) {
+        while !self.is_waited_in() {
+            tokio::select! {
+                () = self.door.asked() => return,
+                call = self.calls.next() => match call {
+                    Call::Hold { by, answer } => self.callers.push(Caller { by, answer }),
+                    Call::Yield { answer, .. } => answer.give(()),
+                },
+            }
         }
     }
 
-    /// Lets the first client in, if nobody waits here yet. Cancelling it loses none.
-    pub async fn first(&mut self) {
-        if self.clients.is_empty() {
-            self.let_in().await;
+    /// The next who comes; clients only if they are `let_in`. Cancelling it loses none.
+    pub async fn visit(&mut self, let_in: bool) -> Visit {
+        tokio::select! {
+            biased;
+            call = self.calls.next() => match call {
+                Call::Hold { by, answer } => Visit::Caller(Caller { by, answer }),
+                Call::Yield { to, answer } => Visit::Yield(to, answer),
+            },
+            client = self.door.accept(), if let_in => Visit::Client(client),
         }
     }
 
-    async fn let_in(&mut self) {
-        let (stream, port) = self.listeners.accept().await;
-        self.clients.push(Client { stream, port, since: Instant::now() });
-    }
-
-    /// Lets clients in for ever. Cancelling it loses none.
-    async fn gather(&mut self) -> Infallible {
-        while self.clients.len() < self.most {
-            self.let_in().await;
+    /// Keeps a visitor until the container is ready; one who needs its group is told that it is just waking.
+    pub fn keep(&mut self, visit: Visit) {
+        match visit {
+            Visit::Client(client) => self.clients.push(client),
+            Visit::Caller(caller) => self.callers.push(caller),
+            Visit::Yield(_, answer) => answer.refuse(Refusal::in_use("it is just waking")),
         }
-        pending().await
     }
 
-    /// Lets clients in until `deadline`.
+    /// Lets visitors in for ever. Cancelling it loses none.
+    pub async fn gather(&mut self) -> Infallible {
+        loop {
+            let visit = self.visit(self.clients.len() < self.most).await;
+            self.keep(visit);
+        }
+    }
+
+    /// Lets visitors in until `deadline`.
     pub async fn gather_until(&mut self, deadline: Instant) {
         let _: Result<Infallible, _> = timeout_at(deadline, self.gather()).await;
     }
 
-    /// Lets clients in until the first of them has waited for `patience`.
+    /// Lets visitors in until the first client has waited for `patience`.
     pub async fn gather_while_patient(&mut self, patience: Duration) {
-        self.first().await;
-        if let Some(first) = self.clients.first() {
-            self.gather_until(first.since + patience).await;
+        while self.clients.is_empty() {
+            let visit = self.visit(true).await;
+            self.keep(visit);
+        }
+        match self.clients.first() {
+            Some(first) => self.gather_until(first.since + patience).await,
+            None => pending().await,
         }
     }
 
-    /// Lets everybody go on to the container.
+    /// Lets the clients go on to the container.
     pub fn open(&mut self) -> impl Iterator<Item = Client> {
         self.clients.drain(..)
     }
 
-    /// Resets who waits, here and in the kernel's queue, and says how many that were.
-    pub fn turn_away(&mut self) -> usize {
-        self.clients.drain(..).count() + self.listeners.reset_queued()
+    /// Lets the callers have what they came for.
+    pub fn answer(&mut self) -> impl Iterator<Item = Caller> {
+        self.callers.drain(..)
     }
 
-    /// Resets whoever comes, at once, until `deadline`.
-    pub async fn turn_away_until(&mut self, deadline: Instant) {
+    /// Resets the clients, here and in the kernel's queue, says how many that were, and tells the callers why.
+    pub fn turn_away(&mut self, why: &Refusal) -> usize {
+        self.callers.drain(..).for_each(|caller| caller.answer.refuse(why.clone()));
+        self.clients.drain(..).count() + self.door.turn_away()
+    }
+
+    /// Turns away whoever comes, at once, until `deadline`.
+    pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal) {
         loop {
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => return,
-                client = self.listeners.accept() => drop(client),
+                visit = self.visit(true) => match visit {
+                    Visit::Client(client) => drop(client),
+                    Visit::Caller(caller) => caller.answer.refuse(why.clone()),
+                    Visit::Yield(_, answer) => answer.refuse(why.clone()),
+                }
             }
         }
     }

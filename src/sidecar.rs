@@ -1,59 +1,108 @@
-//! The life of one sidecar, in a straight line: look → wake or adopt → serve until idle → sleep.
+//! The life of one sidecar, in a straight line: look → wake or adopt → serve until unused → pause or sleep.
 
-mod serve; // from a container that is up to one that is idle or dead
+mod asleep; // from a look that finds nobody to the one who asks
+mod failing; // what becomes of clients while it cannot be woken
+mod serve; // from a container that is up to one that is unused or dead
+mod steps; // pausing, unpausing, sleeping, burying
 
+use std::convert::Infallible;
 use std::rc::Rc;
-use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config;
+use crate::activity::{Activity, Rules, Step};
+use crate::calls::Calls;
+use crate::config::{self, Idle};
 use crate::connections::Connections;
-use crate::engine::{Container, Docker, Error, Started, Watch};
+use crate::door::{Asks, Door};
+use crate::engine::{Container, Docker, Engines, Error, Started, Watch};
 use crate::events;
-use crate::journal::{self, took};
+use crate::exclusive::take_turn;
+use crate::failure::Failure;
+use crate::holds::Holds;
+use crate::journal;
 use crate::name::Name;
+use crate::neighbours::Neighbours;
 use crate::relay::Pipes;
+use crate::requirements::Requirements;
 use crate::room::Room;
+use crate::route::Route;
 use crate::socket::Listeners;
-use crate::state::{State, StateFile};
+use crate::state::{self, State, StateFile};
 use crate::status::Status;
-use crate::wake::{Answering, Failure, Place, last_words, start, until_answering};
-use serve::{End, Up};
+use crate::wake::{Answering, Place, start, until_answering};
+use crate::warnings::Warnings;
+use serve::End;
 
-/// The pause after a failed wake, which doubles with each one up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a container that was on its way down when it was to be started is started.
 const STARTS: usize = 3;
 
-/// What a sidecar keeps between its lives.
+/// The settings in force, or why there are none.
+pub type Settings = Result<Rc<config::Sidecar>, Rc<[config::Error]>>;
+
+/// What is one sidecar's own.
 #[derive(Debug)]
 pub struct Seat {
     /// Its name.
     pub name: Name,
     /// Its sockets.
     pub listeners: Rc<Listeners>,
+    /// What is asked of it.
+    pub calls: Calls,
+    /// Its settings, anew after each reload.
+    pub settings: watch::Receiver<Settings>,
+    /// Asks for a reload.
+    pub reload: mpsc::UnboundedSender<()>,
     /// Its state file, locked.
     pub state: StateFile,
     /// Its place in the status line.
     pub status: Status,
 }
 
+/// What the sidecars of one helper share.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The engines that they name.
+    pub engines: Engines,
+    /// The pipes of their connections.
+    pub pipes: Rc<Pipes>,
+    /// The other sidecars, in this helper or another.
+    pub neighbours: Rc<Neighbours>,
+}
+
 /// All that one life works with; its owner.
 #[derive(Debug)]
-pub struct Sidecar {
-    seat: Seat,
-    settings: config::Sidecar,
+struct Sidecar {
+    name: Name,
+    listeners: Rc<Listeners>,
+    latest: watch::Receiver<Settings>,
+    state: StateFile,
+    status: Status,
+    around: Rc<Surroundings>,
+    settings: Rc<config::Sidecar>,
     engine: Rc<Docker>,
-    pipes: Rc<Pipes>,
+    /// Who keeps it awake.
+    holds: Holds,
+    /// Whom it keeps awake, while it is awake itself.
+    requirements: Option<Requirements>,
+    warnings: Warnings,
+    /// The run of the container that the open connections go to.
+    run: Option<Run>,
     /// Connections whose container is dead.
     remains: JoinSet<()>,
     /// Tries in a row to which the engine gave no answer.
     unanswered: u32,
     /// The last failure that was written down: an engine that stays away is told of once.
     told: Option<String>,
+}
+
+/// What tells one run of a container from all others.
+#[derive(Debug, PartialEq, Eq)]
+struct Run {
+    id: String,
+    started_at: String,
 }
 
 /// What one turn of a life was.
@@ -65,39 +114,112 @@ enum Turn {
     Asleep,
 }
 
-impl Sidecar {
-    /// One life with these settings.
-    pub fn new(seat: Seat, settings: config::Sidecar, engine: Rc<Docker>, pipes: Rc<Pipes>) -> Sidecar {
-        Sidecar { seat, settings, engine, pipes, remains: JoinSet::new(), unanswered: 0, told: None }
-    }
+/// A container that is up, and the way to it once it has answered in this run.
+#[derive(Debug)]
+struct Up {
+    /// As it was last inspected.
+    container: Container,
+    /// Without one, nobody has been served yet, and the first client waits until it answers.
+    route: Option<Route>,
+    /// Frozen.
+    is_paused: bool,
+}
 
-    /// Lives until a look finds the container asleep and nobody who asks for it.
-    pub async fn live(mut self) -> Seat {
-        let mut watch = Watch::new(self.engine.clone(), self.settings.container.clone());
-        let listeners = self.seat.listeners.clone();
-        let mut room = Room::new(&listeners, self.settings.max_waiting.min(self.settings.max_connections));
-        loop {
-            match self.once(&mut room, &mut watch).await {
-                Ok(Turn::Awake) => continue,
-                Ok(Turn::Asleep) => {}
-                Err(failure) => {
-                    self.fail(&failure, &mut room, &mut watch).await;
-                    // An engine that stays away is waited for only where it may have left something running.
-                    if !failure.is_open() || self.seat.state.record().state != State::Asleep {
-                        continue;
-                    }
+impl Up {
+    fn found(container: Container) -> Up {
+        Up { is_paused: container.is_paused(), container, route: None }
+    }
+}
+
+impl Run {
+    fn of(container: &Container) -> Run {
+        Run { id: container.id.clone(), started_at: container.started_at().to_owned() }
+    }
+}
+
+/// One life, for as long as its helper lives.
+pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
+    let settings = seat.usable_settings().await;
+    let Seat { name, listeners, calls, settings: latest, state, status, .. } = seat;
+    let engine = around.engines.at(settings.engine.as_deref());
+    let mut watch = Watch::new(engine.clone(), settings.container.clone());
+    let door = Door::new(listeners.clone(), asks(&settings), settings.max_waiting);
+    let mut room = Room::new(door, calls, most_waiting(&settings));
+    let mut sidecar = Sidecar {
+        name,
+        listeners,
+        latest,
+        state,
+        status,
+        around,
+        settings,
+        engine,
+        holds: Holds::default(),
+        requirements: None,
+        warnings: Warnings::default(),
+        run: None,
+        remains: JoinSet::new(),
+        unanswered: 0,
+        told: None,
+    };
+    let mut connections = sidecar.no_connections();
+    loop {
+        sidecar.renew(&mut watch, &mut room);
+        match sidecar.once(&mut room, &mut watch, &mut connections).await {
+            Ok(Turn::Awake) => {}
+            Ok(Turn::Asleep) => sidecar.rest(&mut room, &mut watch).await,
+            Err(failure) => {
+                sidecar.fail(&failure, &mut room, &mut watch, &mut connections).await;
+                // An engine that stays away is waited for only where it may have left something running.
+                let nothing_runs = sidecar.state.record().state == State::Asleep && connections.is_empty();
+                if failure.is_open() && nothing_runs && !room.is_asked() {
+                    sidecar.rest(&mut room, &mut watch).await;
                 }
             }
-            if !room.is_asked() && self.is_wound_up(&room).await {
-                break;
-            }
         }
-        self.seat.status.set("asleep, the next connection wakes it".into());
-        self.seat
+    }
+}
+
+fn asks(settings: &config::Sidecar) -> Asks {
+    match settings.wake_on {
+        config::WakeOn::Connect => Asks::ByConnecting,
+        config::WakeOn::Data => Asks::BySending,
+    }
+}
+
+fn most_waiting(settings: &config::Sidecar) -> usize {
+    settings.max_waiting.min(settings.max_connections)
+}
+
+impl Sidecar {
+    /// Takes all settings as they are now.
+    fn renew(&mut self, watch: &mut Watch, room: &mut Room) {
+        let Ok(settings) = self.latest.borrow_and_update().clone() else { return };
+        let engine = self.around.engines.at(settings.engine.as_deref());
+        if settings.container != self.settings.container || !Rc::ptr_eq(&engine, &self.engine) {
+            *watch = Watch::new(engine.clone(), settings.container.clone());
+            self.engine = engine;
+            self.run = None;
+        }
+        room.door().set(asks(&settings), settings.max_waiting);
+        room.set_most(most_waiting(&settings));
+        self.settings = settings;
+    }
+
+    /// Takes those settings that say how long it stays up, and leaves the others to the next wake.
+    fn retime(&mut self) {
+        if let Ok(latest) = self.latest.borrow_and_update().clone() {
+            self.settings = Rc::new(config::Sidecar::clone(&self.settings).timed_like(&latest));
+        }
     }
 
     /// One time awake, or a look that finds it asleep.
-    async fn once(&mut self, room: &mut Room<'_>, watch: &mut Watch) -> Result<Turn, Failure> {
+    async fn once(
+        &mut self,
+        room: &mut Room,
+        watch: &mut Watch,
+        connections: &mut Connections,
+    ) -> Result<Turn, Failure> {
         // Subscribed first, inspected then: what changes in between is told.
         watch.subscribed().await?;
         self.settle(room).await?;
@@ -105,218 +227,184 @@ impl Sidecar {
             // Nobody asks for it: it may be made later.
             Err(error @ Error::NoSuchContainer { .. }) if !room.is_asked() => {
                 if self.told.is_none() {
-                    journal::warn(&self.seat.name, format_args!("{error}"));
+                    journal::warn(&self.name, format_args!("{error}"));
                 }
+                self.part_with(connections);
                 self.enter(State::Asleep, None);
                 return Ok(Turn::Asleep);
             }
             inspected => inspected?,
         };
         self.unanswered = 0;
-        let connections = &mut self.no_connections();
+        let is_another = self.run.as_ref().is_some_and(|run| *run != Run::of(&container));
+        if is_another || !container.is_up() {
+            self.part_with(connections);
+        }
         let mut up = if container.is_up() {
-            self.adopt(&container);
-            Up { container, route: None }
+            self.adopt(container, connections)
         } else if room.is_asked() {
-            let answering = self.wake(&container, room, watch).await?;
-            admit(answering, room, connections)
+            self.wake(container, room, watch, connections).await?
         } else {
             self.enter(State::Asleep, None);
             return Ok(Turn::Asleep);
         };
+        self.warnings.of_restarts(&self.settings, &up.container);
+        watch.follow(&up.container.id);
+        self.stay(&mut up, room, watch, connections).await?;
+        Ok(Turn::Awake)
+    }
+
+    /// From a container that is up to one that is down.
+    async fn stay(
+        &mut self,
+        up: &mut Up,
+        room: &mut Room,
+        watch: &mut Watch,
+        connections: &mut Connections,
+    ) -> Result<(), Failure> {
+        let mut activity = Activity::new(self.rules(), Instant::now());
         loop {
-            match self.serve(&mut up, connections, room, watch).await? {
-                End::Idle if self.sleep(&up.container, connections, room).await? => return Ok(Turn::Awake),
-                // The engine would not stop it: it is awake, and its idle clock begins anew.
-                End::Idle => connections.count_use(),
-                End::Died(found) => {
-                    self.bury(found, connections, room).await;
-                    return Ok(Turn::Awake);
+            let slept = match self.serve(up, &mut activity, room, watch, connections).await? {
+                End::Unused(Step::Pause) => self.pause(up, &mut activity, connections).await?,
+                End::Stirred => self.unpause(up, room, connections).await?,
+                End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await?,
+                End::Yields(to, answer) => {
+                    let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await?;
+                    if slept {
+                        answer.give(());
+                    }
+                    slept
                 }
+                End::Died { found, by_hand } => {
+                    self.bury(found, by_hand, room, connections).await;
+                    true
+                }
+            };
+            if slept {
+                return Ok(());
             }
         }
     }
 
-    /// Ends what the last helper, or the last try, has begun and not seen the end of.
-    async fn settle(&mut self, room: &mut Room<'_>) -> Result<(), Error> {
-        let record = self.seat.state.record();
-        let id = record.container_id.clone().filter(|_| record.container == self.settings.container);
-        let repeated = match (record.state, id) {
-            (State::Awake, _) => return Ok(()),
-            (State::Waking, Some(id)) => start(self.place(), &id, room).await.map(drop),
-            (State::Sleeping, Some(id)) => match self.engine.inspect(&id).await {
-                Ok(found) if found.is_up() && self.seat.state.is_of_run(found.started_at()) => {
-                    self.seat.status.set(format!("going to sleep: stopping {}", self.settings.container));
-                    self.engine.stop(&id, self.settings.stop_timeout).await
-                }
-                inspected => inspected.map(drop),
-            },
-            _ => Ok(()),
-        };
-        match repeated {
-            Err(error) if error.is_open() => Err(error),
-            // An answer, of whatever kind, means that nothing is under way any more.
-            _ => {
-                self.enter(State::Asleep, None);
-                Ok(())
-            }
+    /// Looks after a container that is up already.
+    fn adopt(&mut self, container: Container, connections: &mut Connections) -> Up {
+        let run = Run::of(&container);
+        let up = Up::found(container);
+        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+        if up.is_paused {
+            connections.freeze();
         }
+        if self.run.as_ref() != Some(&run) {
+            events::adopted(&self.settings, up.is_paused);
+            self.run = Some(run);
+        }
+        if self.requirements.is_none() {
+            let Surroundings { neighbours, .. } = &*self.around;
+            self.requirements = Some(Requirements::keep(&self.settings.requires, &self.name, neighbours));
+        }
+        up
     }
 
-    fn adopt(&mut self, container: &Container) {
-        self.enter(State::Awake, Some(container));
-        events::adopted(&self.settings, container.is_paused());
-    }
-
-    /// Starts a stopped container and waits until it answers.
+    /// Starts a stopped container, after what it requires, and waits until it answers.
     async fn wake(
         &mut self,
-        container: &Container,
-        room: &mut Room<'_>,
+        container: Container,
+        room: &mut Room,
         watch: &mut Watch,
-    ) -> Result<Answering, Failure> {
+        connections: &mut Connections,
+    ) -> Result<Up, Failure> {
         let begun = Instant::now();
-        self.seat.status.set(format!("waking: starting {}", self.settings.container));
+        self.status.set(format!("waking: starting {}", self.settings.container));
         events::waking(&self.settings);
+        let turn = self.take_turn(room).await?;
+        self.wake_required(room).await?;
+        let may_begin = Instant::now();
         let mut tries = 1;
-        loop {
-            self.enter(State::Waking, Some(container));
-            let started = start(self.place(), &container.id, room).await?;
-            self.enter(State::Awake, Some(container));
+        let answering = loop {
+            self.enter(State::Waking, Some(&container));
+            let started = start(self.place(), &container.id, may_begin, room).await?;
+            self.enter(State::Awake, Some(&container));
             // Whoever came while the engine took its time has a time of his own.
             let since = room.clients().first().map_or_else(Instant::now, |client| client.since);
-            let deadline = since + self.settings.wake_timeout;
+            let deadline = since.max(may_begin) + self.settings.wake_timeout;
             match until_answering(self.place(), room, watch, deadline).await {
                 // It was being stopped when the start was asked for, which a start does not undo.
                 Err(Failure::Died { .. }) if started == Started::Already && tries < STARTS => tries += 1,
-                Err(failure) => return Err(failure),
-                Ok(answering) => {
-                    self.woken(&answering, begun, room);
-                    return Ok(answering);
-                }
+                answering => break answering?,
             }
-        }
+        };
+        // From the start on the engine tells the others of its group that it is up.
+        drop(turn);
+        self.woken(&answering, begun, room);
+        Ok(self.admit(answering, room, connections))
     }
 
-    fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room<'_>) {
-        self.seat.state.update(|record| record.failures = 0);
+    async fn take_turn(&self, room: &mut Room) -> Result<Option<crate::group::GroupLock>, Failure> {
+        let Surroundings { engines, neighbours, .. } = &*self.around;
+        let locks = state::directory();
+        meanwhile(room, take_turn(&self.settings, engines, neighbours, &locks)).await
+    }
+
+    async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
+        let Surroundings { neighbours, .. } = &*self.around;
+        let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
+        let woken = meanwhile(room, wake).await;
+        let woken = woken.map_err(|(required, why)| Failure::Requirement { required, why: why.to_string() })?;
+        self.requirements = Some(woken);
+        Ok(())
+    }
+
+    fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
+        self.state.update(|record| record.failures = 0);
         self.told = None;
         if !answering.late {
             events::ready(&self.settings, begun.elapsed(), room.clients().len());
         }
     }
 
-    /// Stops the container while the connections run on. Whoever comes meanwhile waits in the kernel's queue. False if the
-    /// engine would not.
-    async fn sleep(
-        &mut self,
-        container: &Container,
-        connections: &mut Connections,
-        room: &Room<'_>,
-    ) -> Result<bool, Error> {
-        let begun = Instant::now();
-        // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
-        self.enter(State::Sleeping, Some(container));
-        self.seat.status.set(format!("going to sleep: stopping {}", self.settings.container));
-        let stopped = {
-            let mut stop = std::pin::pin!(self.engine.stop(&container.id, self.settings.stop_timeout));
-            loop {
-                tokio::select! {
-                    stopped = &mut stop => break stopped,
-                    () = connections.one_ended() => {}
-                }
-            }
-        };
-        match stopped {
-            Ok(()) | Err(Error::NoSuchContainer { .. }) => {
-                let stop = begun.elapsed();
-                connections.settle(room.asked()).await;
-                self.enter(State::Asleep, None);
-                events::slept(&self.settings, stop, connections.totals());
-                self.part_with(connections);
-                Ok(true)
-            }
-            Err(error) if error.is_open() => Err(error),
-            Err(error) => {
-                self.enter(State::Awake, Some(container));
-                journal::warn(&self.seat.name, format_args!("the container stays awake: {error}"));
-                Ok(false)
+    /// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
+    fn admit(&mut self, answering: Answering, room: &mut Room, connections: &mut Connections) -> Up {
+        let Answering { container, route, mut first, probed, .. } = answering;
+        for client in room.open() {
+            let Ok(address) = route.address(client.port) else { continue };
+            match first.take_if(|_| probed == address) {
+                Some(stream) => connections.relay(client.stream, stream),
+                None => connections.dial(client.stream, address.clone(), route.grace(&address)),
             }
         }
-    }
-
-    /// The container is dead, not by us: its clients see the end, and the next one wakes it.
-    async fn bury(&mut self, found: Option<Box<Container>>, connections: &mut Connections, room: &Room<'_>) {
-        connections.settle(room.asked()).await;
-        self.enter(State::Asleep, None);
-        let (reason, log) = match &found {
-            Some(container) => (container.ending(), last_words(&self.engine, container).await),
-            None => ("it is gone".into(), String::new()),
-        };
-        events::died(&self.settings, &reason, connections.totals(), &log);
-        self.part_with(connections);
-    }
-
-    /// Resets every client, says why once, and keeps away from the engine for a while.
-    async fn fail(&mut self, failure: &Failure, room: &mut Room<'_>, watch: &mut Watch) {
-        let clients = room.turn_away();
-        let tries = if failure.is_open() { self.unanswered } else { self.seat.state.record().failures };
-        let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(tries.min(8)));
-        let reason = failure.to_string();
-        self.seat.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
-        if failure.is_open() {
-            // What may still happen is the next try's to settle.
-            self.unanswered = tries.saturating_add(1);
-            self.tell_unreachable(&reason, clients);
-        } else {
-            let dead = matches!(failure, Failure::Died { .. });
-            self.seat.state.update(|record| {
-                record.failures = tries.saturating_add(1);
-                if dead || record.state == State::Waking {
-                    record.state = State::Asleep;
-                }
-            });
-            let next = format!("next try in {}", took(pause));
-            events::wake_failed(&self.settings, &reason, clients, &next, failure.log());
-            self.told = Some(reason);
+        if let Some(unused) = first {
+            connections.let_go(unused);
         }
-        tokio::select! {
-            () = room.turn_away_until(Instant::now() + pause) => {}
-            // An engine that is back need not be waited for any longer.
-            () = watch.back() => {}
+        self.answer_callers(room);
+        self.run = Some(Run::of(&container));
+        Up { container, route: Some(route), is_paused: false }
+    }
+
+    fn answer_callers(&self, room: &mut Room) {
+        for caller in room.answer() {
+            caller.answer.give(self.holds.take(&caller.by));
         }
     }
 
     /// Leaves connections to a container that runs no more to themselves, and begins anew.
     fn part_with(&mut self, connections: &mut Connections) {
+        self.run = None;
         let old = std::mem::replace(connections, self.no_connections());
-        self.remains.spawn_local(old.wind_up());
+        if !old.is_empty() {
+            self.remains.spawn_local(old.wind_up());
+        }
     }
 
     fn no_connections(&self) -> Connections {
-        Connections::new(self.seat.name.clone(), self.pipes.clone(), self.settings.proxy_protocol)
-    }
-
-    /// Waits until all that was parted with has ended; false when somebody asks meanwhile.
-    async fn is_wound_up(&mut self, room: &Room<'_>) -> bool {
-        tokio::select! {
-            biased;
-            () = room.asked(), if !self.remains.is_empty() => false,
-            () = async { while self.remains.join_next().await.is_some() {} } => true,
-        }
-    }
-
-    fn tell_unreachable(&mut self, reason: &str, clients: usize) {
-        if clients == 0 && self.told.as_deref() == Some(reason) {
-            return;
-        }
-        events::engine_unreachable(&self.settings, reason, clients);
-        self.told = Some(reason.to_owned());
+        Connections::new(self.name.clone(), self.around.pipes.clone(), self.settings.proxy_protocol)
     }
 
     fn enter(&mut self, state: State, container: Option<&Container>) {
+        if state == State::Asleep {
+            self.requirements = None;
+        }
         let name = &self.settings.container;
-        self.seat.state.update(|record| {
+        self.state.update(|record| {
             record.state = state;
             record.container.clone_from(name);
             record.container_id = container.map(|container| container.id.clone());
@@ -324,23 +412,31 @@ impl Sidecar {
         });
     }
 
+    fn rules(&self) -> Rules {
+        Rules {
+            idle_timeout: self.settings.idle_timeout,
+            pause_after: self.settings.pause_after,
+            connections_are_use: self.settings.idle == Idle::Connections,
+            reply_timeout: self.settings.reply_timeout,
+            busy_cpu: self.settings.busy_cpu,
+        }
+    }
+
     fn place(&self) -> Place<'_> {
-        Place { settings: &self.settings, engine: &self.engine, listeners: &self.seat.listeners }
+        Place {
+            settings: &self.settings,
+            engine: &self.engine,
+            listeners: &self.listeners,
+            warnings: &self.warnings,
+        }
     }
 }
 
-/// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
-fn admit(answering: Answering, room: &mut Room<'_>, connections: &mut Connections) -> Up {
-    let Answering { container, route, mut first, probed, .. } = answering;
-    for client in room.open() {
-        let Ok(address) = route.address(client.port) else { continue };
-        match first.take_if(|_| probed == address) {
-            Some(stream) => connections.relay(client.stream, stream),
-            None => connections.dial(client.stream, address.clone(), route.grace(&address)),
-        }
+/// Whoever comes while something else is done waits.
+async fn meanwhile<T>(room: &mut Room, done: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        done = done => done,
+        never = room.gather() => match never {},
     }
-    if let Some(unused) = first {
-        connections.let_go(unused);
-    }
-    Up { container, route: Some(route) }
 }

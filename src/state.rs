@@ -29,6 +29,8 @@ pub enum State {
     Waking,
     /// The container runs.
     Awake,
+    /// The container is frozen, or that was asked for.
+    Paused,
     /// A stop was asked for.
     Sleeping,
 }

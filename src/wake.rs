@@ -1,19 +1,21 @@
 //! From asleep to an address that answers.
 
 use std::future::pending;
-use std::time::Duration;
 
 use hyper::StatusCode;
 use tokio::time::Instant;
 
+use crate::calls::Refusal;
 use crate::config::{Ready, Sidecar, WhenLate};
 use crate::engine::{Change, Container, Docker, Error, Event, Location, Started, Watch};
 use crate::events;
-use crate::journal::{self, took};
+use crate::failure::Failure;
+use crate::journal::took;
 use crate::readiness;
 use crate::room::Room;
 use crate::route::Route;
 use crate::socket::{Address, Listeners, Stream};
+use crate::warnings::Warnings;
 
 /// How many lines of its log a container that failed is shown with.
 const LOG_LINES: usize = 10;
@@ -27,6 +29,8 @@ pub struct Place<'a> {
     pub engine: &'a Docker,
     /// Its sockets.
     pub listeners: &'a Listeners,
+    /// What its admin has been told to mend.
+    pub warnings: &'a Warnings,
 }
 
 /// A container that answers, or that is let be dialled late.
@@ -44,67 +48,6 @@ pub struct Answering {
     pub late: bool,
 }
 
-/// Why a sidecar cannot be used now.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The engine's fault, or what it said.
-    #[error(transparent)]
-    Engine(#[from] Error),
-    /// The container has ended before it was ready.
-    #[error("container {container} ended before it was ready: {ending}")]
-    Died {
-        /// The container.
-        container: String,
-        /// Its exit code and what goes with it.
-        ending: String,
-        /// The last lines of its log.
-        log: String,
-    },
-    /// Its restart policy starts it over and over.
-    #[error("container {container} ends and is restarted over and over: {ending}")]
-    CrashLoop {
-        /// The container.
-        container: String,
-        /// Its exit code and what goes with it.
-        ending: String,
-        /// The last lines of its log.
-        log: String,
-    },
-    /// `wake_timeout` has passed.
-    #[error("container {container} is not ready after {}: {}", took(*after), what)]
-    NotReady {
-        /// The container.
-        container: String,
-        /// `wake_timeout`.
-        after: Duration,
-        /// What was waited for.
-        what: String,
-    },
-    /// There is nothing to dial.
-    #[error("container {container} cannot be dialled: {why}")]
-    NoWay {
-        /// The container.
-        container: String,
-        /// The reason and the cure.
-        why: String,
-    },
-}
-
-impl Failure {
-    /// What the container said last; empty where that does not matter.
-    pub fn log(&self) -> &str {
-        match self {
-            Failure::Died { log, .. } | Failure::CrashLoop { log, .. } => log,
-            _ => "",
-        }
-    }
-
-    /// Whether the engine has left open what became of the last start or stop.
-    pub fn is_open(&self) -> bool {
-        matches!(self, Failure::Engine(error) if error.is_open())
-    }
-}
-
 /// Asks the engine to start the container, and waits for the answer however long it takes: a start that is cut off may
 /// leave the container half started. Clients are not kept waiting for that. Nothing else is asked of the container before.
 pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<Started, Error> {
@@ -115,8 +58,8 @@ pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<St
             biased;
             started = &mut start => return started,
             () = room.gather_while_patient(settings.wake_timeout) => {
-                let clients = room.turn_away();
                 let reason = format!("the engine has not answered the start within {}", took(settings.wake_timeout));
+                let clients = room.turn_away(&Refusal::failed(&reason));
                 events::wake_failed(settings, &reason, clients, "the start goes on", "");
             }
         }
@@ -140,38 +83,19 @@ pub async fn until_answering(
     let address = route.address(port).map_err(|why| no_way(settings, why))?;
     // A frozen container counts as unhealthy until its next check, which may be half a minute away.
     let by_health = settings.ready == Ready::Healthy && container.has_healthcheck() && !thawed;
-    if settings.ready == Ready::Healthy && !container.has_healthcheck() {
-        let text = "ready = \"healthy\", but the container has no HEALTHCHECK: waiting for its port instead";
-        journal::warn(&settings.name, format_args!("{text}"));
-    }
-    let probe = async {
-        let proxy_protocol = settings.proxy_protocol;
-        match &settings.ready {
-            Ready::Healthy if by_health => pending().await,
-            Ready::Tcp | Ready::Healthy => Some(readiness::connection(&address).await),
-            Ready::Http(path) => {
-                readiness::response(&address, path, proxy_protocol, |_| true).await;
-                None
-            }
-            Ready::HttpOk(path) => {
-                let wanted = |status: StatusCode| status.is_success() || status.is_redirection();
-                readiness::response(&address, path, proxy_protocol, wanted).await;
-                None
-            }
-        }
-    };
-    let mut probe = std::pin::pin!(probe);
+    place.warnings.of_readiness(settings, &container);
+    let mut probe = std::pin::pin!(probe(place, container.clone(), &address, by_health));
     let (first, late) = loop {
         if by_health && container.is_healthy() {
             break (None, false);
         }
         tokio::select! {
             biased;
-            first = &mut probe => break (first, false),
+            first = &mut probe => break (first?, false),
             change = watch.next() => match change {
                 // The engine is gone; the container may well come up without it.
-                Change::Lost(_) | Change::Happened(Event::Started) => {}
-                Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => {
+                Change::Lost(_) => {}
+                Change::Subscribed | Change::Happened(_) => {
                     let (found, _) = running(place).await?;
                     if found.started_at() != container.started_at() {
                         // Another run, with another address.
@@ -190,6 +114,30 @@ pub async fn until_answering(
     Ok(Answering { container, route, first, probed: address.clone(), late })
 }
 
+/// Waits until the container answers, as `ready` has it: with the connection that shows it, where it is one.
+async fn probe(
+    place: Place<'_>,
+    container: Container,
+    address: &Address,
+    by_health: bool,
+) -> Result<Option<Stream>, Failure> {
+    let proxy_protocol = place.settings.proxy_protocol;
+    match &place.settings.ready {
+        // The engine tells.
+        Ready::Healthy if by_health => pending().await,
+        Ready::Tcp | Ready::Healthy => return Ok(Some(readiness::connection(address).await)),
+        Ready::Http(path) => readiness::response(address, path, proxy_protocol, |_| true).await,
+        Ready::HttpOk(path) => {
+            let wanted = |status: StatusCode| status.is_success() || status.is_redirection();
+            readiness::response(address, path, proxy_protocol, wanted).await;
+        }
+        Ready::Log(pattern) => {
+            readiness::logged(place.engine, &container, |line| pattern.is_match(line)).await?;
+        }
+    }
+    Ok(None)
+}
+
 /// `wake_timeout` has passed though the start was answered: `when_late` decides.
 fn too_late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
     let what = match &settings.ready {
@@ -197,6 +145,7 @@ fn too_late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
         Ready::Http(path) => format!("no response from http://{address}{path}"),
         Ready::HttpOk(path) => format!("no 2xx or 3xx from http://{address}{path}"),
         Ready::Healthy => "its HEALTHCHECK has not passed".into(),
+        Ready::Log(pattern) => format!("no line of its log matches {}", pattern.as_str()),
     };
     let after = settings.wake_timeout;
     if settings.when_late == WhenLate::Refuse {
@@ -233,7 +182,7 @@ pub async fn last_words(engine: &Docker, container: &Container) -> String {
 
 /// The way to a running container: its address may be another one at each start.
 async fn route(place: Place<'_>, container: &Container) -> Result<Route, Failure> {
-    let Place { settings, engine, listeners } = place;
+    let Place { settings, engine, listeners, warnings } = place;
     let wanted = settings.network.as_deref();
     let route = match Route::fixed(settings) {
         Some(route) => route,
@@ -246,13 +195,7 @@ async fn route(place: Place<'_>, container: &Container) -> Result<Route, Failure
             match location {
                 Location::Own { ip, network, others } => {
                     if !others.is_empty() && wanted.is_none() {
-                        let others = others.join(", ");
-                        journal::warn(
-                            &settings.name,
-                            format_args!(
-                                "dialling network {network}; also in {others}: set `network` to choose"
-                            ),
-                        );
+                        warnings.of_networks(settings, &network, &others);
                     }
                     Route::to(ip, settings)
                 }

@@ -1,6 +1,7 @@
 //! What an engine can do with containers: Docker's API, which Podman speaks too.
 
 mod docker; // the calls
+mod engines; // the engines of a helper
 mod events; // the stream of what happens to one container
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use docker::{Docker, Started};
+pub use engines::Engines;
 pub use events::{Change, Event, Watch};
 pub use inspect::{Container, Location};
 

@@ -1,8 +1,17 @@
 //! What a connection tells about itself while it runs, for the one who decides about idleness.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// Rings when a byte comes from a client, while somebody listens: a frozen container cannot see to it by itself.
+#[derive(Debug, Default)]
+pub struct Bell {
+    is_listened_to: Cell<bool>,
+    rung: Notify,
+}
 
 /// Counters of one connection: its pumps write them, its sidecar reads them, on one thread.
 #[derive(Debug)]
@@ -20,6 +29,7 @@ pub struct Lane {
     passed_on: Cell<u64>,
     last: Cell<Instant>,
     ended: Cell<bool>,
+    bell: Option<Rc<Bell>>,
 }
 
 /// Sums over connections.
@@ -33,16 +43,35 @@ pub struct Totals {
     pub down: u64,
 }
 
+impl Bell {
+    /// Begins or ends listening.
+    pub fn listen(&self, whether: bool) {
+        self.is_listened_to.set(whether);
+    }
+
+    /// Waits until it rings; at once if it has rung since the last time.
+    pub async fn rung(&self) {
+        self.rung.notified().await;
+    }
+
+    fn ring(&self) {
+        if self.is_listened_to.get() {
+            self.rung.notify_one();
+        }
+    }
+}
+
 impl Meter {
-    /// A connection that begins at `now`.
-    pub fn new(now: Instant) -> Meter {
-        let lane = || Lane {
+    /// A connection that begins at `now`; what its client sends rings `bell`.
+    pub fn new(now: Instant, bell: Rc<Bell>) -> Meter {
+        let lane = |bell| Lane {
             taken: Cell::new(0),
             passed_on: Cell::new(0),
             last: Cell::new(now),
             ended: Cell::new(false),
+            bell,
         };
-        Meter { up: lane(), down: lane() }
+        Meter { up: lane(Some(bell)), down: lane(None) }
     }
 }
 
@@ -75,6 +104,9 @@ impl Lane {
     pub(super) fn take(&self, bytes: usize) {
         self.taken.set(self.taken.get() + bytes as u64);
         self.last.set(Instant::now());
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
     }
 
     pub(super) fn pass_on(&self, bytes: usize) {

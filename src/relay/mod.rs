@@ -7,5 +7,5 @@ mod carrier; // how a pipe takes bytes and passes them on, or a buffer where the
 mod pump; // one direction
 
 pub use connection::relay;
-pub use meter::{Meter, Totals};
+pub use meter::{Bell, Meter, Totals};
 pub use pipes::Pipes;

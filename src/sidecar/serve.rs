@@ -1,139 +1,281 @@
-//! Serving: from a container that is up to one that is idle or dead.
+//! Serving: from a container that is up, awake or paused, to one that is unused or dead.
 
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::{Sidecar, admit};
-use crate::activity::{Rules, idle_at};
+use super::{Run, Sidecar, Up};
+use crate::activity::{Activity, Next, Rules, Sight, Step};
+use crate::calls::{Answer, Refusal};
 use crate::config::Idle;
-use crate::connections::Connections;
-use crate::engine::{Change, Container, Error, Event, Watch};
-use crate::room::Room;
-use crate::route::Route;
-use crate::wake::{Failure, until_answering};
+use crate::connections::{Connections, Happening};
+use crate::engine::{Change, Container, Docker, Error, Event, Watch};
+use crate::failure::Failure;
+use crate::name::Name;
+use crate::room::{Room, Visit};
+use crate::wake::until_answering;
 
 /// How often the status line follows the count of connections.
 const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon the engine is asked again for what it did not tell.
 const RECHECK: Duration = Duration::from_secs(1);
-/// How soon an idle sidecar is looked at again that something keeps from sleeping: a client is just coming, or the engine is
+/// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
 /// away.
 const SOON: Duration = Duration::from_millis(100);
 
-/// What ended a time awake.
+/// What ended serving.
 #[derive(Debug)]
 pub enum End {
-    /// Unused for `idle_timeout`.
-    Idle,
-    /// Ended, though not by us; none if it is not even there any more.
-    Died(Option<Box<Container>>),
+    /// Unused for so long that this is due.
+    Unused(Step),
+    /// Frozen, and somebody wants something of it.
+    Stirred,
+    /// Unused, and another one needs its group.
+    Yields(Name, Answer<()>),
+    /// Ended, though not by us.
+    Died {
+        /// The container; none if it is not even there any more.
+        found: Option<Box<Container>>,
+        /// Somebody sent it a signal before.
+        by_hand: bool,
+    },
 }
 
-/// A container that is up, and the way to it once it has answered in this run.
-#[derive(Debug)]
-pub struct Up {
-    /// As it was last inspected.
-    pub container: Container,
-    /// Without one, nobody has been served yet, and the first client waits until it answers.
-    pub route: Option<Route>,
+/// What the engine was asked, and says.
+enum Told {
+    Container(Result<Container, Error>),
+    CpuTime(Result<Duration, Error>),
 }
+
+/// One question to the engine at a time, beside everything else: an engine that hangs keeps nobody waiting.
+type Question = Pin<Box<dyn Future<Output = Told>>>;
 
 impl Sidecar {
-    /// Serves until idle or dead.
+    /// Serves until unused or dead.
     pub(super) async fn serve(
         &mut self,
         up: &mut Up,
-        connections: &mut Connections,
-        room: &mut Room<'_>,
+        activity: &mut Activity,
+        room: &mut Room,
         watch: &mut Watch,
+        connections: &mut Connections,
     ) -> Result<End, Failure> {
-        let settings = self.settings.clone();
-        let rules = Rules {
-            idle_timeout: settings.idle_timeout,
-            connections_are_use: settings.idle == Idle::Connections,
-            reply_timeout: settings.reply_timeout,
-        };
-        let idle_timeout = settings.idle_timeout.unwrap_or_default();
-        let mut look = pin!(sleep(idle_timeout));
+        let mut look = pin!(sleep(Duration::ZERO));
         let mut recheck = None;
+        let mut question: Option<Question> = None;
+        let mut yields: Option<(Name, Answer<()>)> = None;
+        let mut by_hand = false;
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let full = connections.len() >= settings.max_connections;
+            let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
                 biased;
                 change = watch.next() => match change {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
                     Change::Happened(Event::Healthy) => {}
-                    Change::Subscribed | Change::Happened(Event::Started | Event::Died) => recheck = Some(Instant::now()),
+                    Change::Happened(Event::Killed) => by_hand = true,
+                    Change::Subscribed | Change::Happened(_) => recheck = Some(Instant::now()),
                 },
-                () = at(recheck) => {
-                    recheck = None;
-                    match self.engine.inspect(&settings.container).await {
-                        Ok(found) if !found.is_up() => return Ok(End::Died(Some(Box::new(found)))),
-                        // Another run, or none between two of them: its address is another one, and whether it answers
-                        // yet is unknown.
-                        Ok(found) if found.is_restarting() || found.started_at() != up.container.started_at() => {
-                            *up = Up { container: found, route: None };
-                            self.part_with(connections);
+                told = answered(&mut question) => {
+                    question = None;
+                    match told {
+                        Told::Container(found) => match self.compare(up, found, connections) {
+                            Found::AsBefore => {}
+                            Found::Unknown => recheck = Some(Instant::now() + RECHECK),
+                            Found::Dead(found) => return Ok(End::Died { found, by_hand }),
+                        },
+                        Told::CpuTime(Ok(time)) => {
+                            let now = Instant::now();
+                            let busy = activity.measured(now, time, &self.sight(up, connections));
+                            if let Some(percent) = busy && let Some((_, answer)) = yields.take() {
+                                answer.refuse(Refusal::in_use(&format!("busy: {percent} % CPU")));
+                                activity.hurry(None);
+                            }
                         }
-                        Ok(_) => self.told = None,
-                        Err(Error::NoSuchContainer { .. }) => return Ok(End::Died(None)),
-                        Err(_) => recheck = Some(Instant::now() + RECHECK),
+                        Told::CpuTime(Err(error)) if error.is_open() => recheck = Some(Instant::now() + RECHECK),
+                        Told::CpuTime(Err(error)) => {
+                            self.warnings.of_stats(&self.settings, &error);
+                            activity.set(Rules { busy_cpu: None, ..self.rules() });
+                        }
                     }
+                    look.as_mut().reset(Instant::now());
                 }
-                () = connections.one_ended() => {
-                    if rules.connections_are_use {
-                        connections.count_use();
-                    }
+                () = at(recheck), if question.is_none() => {
+                    recheck = None;
+                    question = Some(self.ask_for_container(up));
                 }
-                () = &mut look, if settings.idle_timeout.is_some() => {
+                happening = connections.next() => match happening {
+                    Happening::Stirred => return Ok(End::Stirred),
+                    Happening::Ended if self.settings.idle == Idle::Connections => connections.count_use(),
+                    Happening::Ended => {}
+                },
+                () = self.holds.one_ended() => activity.count_use(Instant::now()),
+                Ok(()) = self.latest.changed() => {
+                    self.retime();
+                    activity.set(self.rules());
+                    look.as_mut().reset(Instant::now());
+                }
+                () = &mut look => {
                     // The reactor is heard first: what has just arrived is use.
                     yield_now().await;
                     let now = Instant::now();
-                    let idle = idle_at(&rules, connections.last_use(), connections.seen());
-                    let sure = recheck.is_none() && watch.is_subscribed();
-                    if idle.is_some_and(|idle| idle <= now) && sure && !self.seat.listeners.has_client() {
-                        return Ok(End::Idle);
+                    let sight = self.sight(up, connections);
+                    if yields.is_some() && let Some(why) = activity.use_seen(now, &sight) {
+                        activity.hurry(None);
+                        yields.take().into_iter().for_each(|(_, answer)| answer.refuse(Refusal::in_use(&why)));
                     }
-                    look.as_mut().reset(next_look(now, idle, idle_timeout));
-                }
-                _ = period.tick() => self.seat.status.set(format!("awake, open connections: {}", connections.len())),
-                (client, port) = self.seat.listeners.accept(), if up.route.is_some() && !full => {
-                    if let Some(route) = &up.route && let Ok(address) = route.address(port) {
-                        connections.dial(client, address.clone(), route.grace(&address));
-                    }
-                }
-                () = room.first(), if up.route.is_none() => {
-                    let begun = Instant::now();
-                    match until_answering(self.place(), room, watch, begun + settings.wake_timeout).await {
-                        Ok(answering) => {
-                            self.woken(&answering, begun, room);
-                            *up = admit(answering, room, connections);
+                    // Nothing is done on stale knowledge.
+                    let sure = recheck.is_none() && question.is_none() && watch.is_subscribed();
+                    match activity.next(now, &sight) {
+                        Next::Wait(then) => look.as_mut().reset(then),
+                        Next::Measure if sure => {
+                            question = Some(self.ask_for_cpu_time(up));
+                            look.as_mut().reset(now + activity.longest_wait());
                         }
-                        // It was on its way down when it was found; who waits has it woken.
-                        Err(Failure::Died { .. }) => {
-                            let found = self.engine.inspect(&settings.container).await.ok();
-                            return Ok(End::Died(found.map(Box::new)));
+                        Next::Take(step) if sure && !room.is_asked() => {
+                            return Ok(match yields {
+                                Some((to, answer)) => End::Yields(to, answer),
+                                None => End::Unused(step),
+                            });
                         }
-                        Err(failure) => return Err(failure),
+                        Next::Measure | Next::Take(_) => look.as_mut().reset(now + SOON),
                     }
                 }
+                _ = period.tick() => self.show(up, connections),
+                visit = room.visit(!full) => match (visit, &up.route) {
+                    (Visit::Yield(to, answer), _) => {
+                        let earlier = yields.replace((to, answer));
+                        earlier.into_iter().for_each(|(_, answer)| answer.refuse(Refusal::in_use("it is asked twice")));
+                        activity.hurry(Some(Instant::now()));
+                        look.as_mut().reset(Instant::now());
+                    }
+                    // A frozen container accepts too: it is dialled while it thaws.
+                    (Visit::Client(client), Some(route)) => if let Ok(address) = route.address(client.port) {
+                        connections.dial(client.stream, address.clone(), route.grace(&address));
+                    },
+                    (Visit::Caller(caller), Some(_)) if !up.is_paused => {
+                        caller.answer.give(self.holds.take(&caller.by));
+                    }
+                    (visit, Some(_)) => {
+                        room.keep(visit);
+                        return Ok(End::Stirred);
+                    }
+                    (visit, None) => {
+                        room.keep(visit);
+                        // What was asked meanwhile may be of another run.
+                        (question, recheck) = (None, Some(Instant::now()));
+                        let begun = Instant::now();
+                        match until_answering(self.place(), room, watch, begun + self.settings.wake_timeout).await {
+                            Ok(answering) => {
+                                self.woken(&answering, begun, room);
+                                connections.thaw();
+                                self.enter(crate::state::State::Awake, Some(&answering.container));
+                                *up = self.admit(answering, room, connections);
+                            }
+                            // It was on its way down when it was found; who waits has it woken.
+                            Err(Failure::Died { .. }) => {
+                                let found = self.engine.inspect(&self.settings.container).await.ok();
+                                return Ok(End::Died { found: found.map(Box::new), by_hand });
+                            }
+                            Err(failure) => return Err(failure),
+                        }
+                    }
+                },
             }
         }
     }
+
+    /// What has become of the container that is up.
+    fn compare(
+        &mut self,
+        up: &mut Up,
+        found: Result<Container, Error>,
+        connections: &mut Connections,
+    ) -> Found {
+        let found = match found {
+            Err(Error::NoSuchContainer { .. }) => return Found::Dead(None),
+            Err(_) => return Found::Unknown,
+            Ok(found) if !found.is_up() => return Found::Dead(Some(Box::new(found))),
+            Ok(found) => found,
+        };
+        self.told = None;
+        if found.is_restarting() || Run::of(&found) != Run::of(&up.container) {
+            // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
+            self.part_with(connections);
+            self.run = Some(Run::of(&found));
+            *up = Up::found(found);
+            self.enter(if up.is_paused { crate::state::State::Paused } else { crate::state::State::Awake }, Some(&up.container));
+            return Found::AsBefore;
+        }
+        match (up.is_paused, found.is_paused()) {
+            (false, true) => self.frozen(up, connections),
+            (true, false) => self.thawed(up, None, connections),
+            _ => {}
+        }
+        up.container = found;
+        Found::AsBefore
+    }
+
+    fn sight(&self, up: &Up, connections: &Connections) -> Sight {
+        Sight {
+            open: connections.seen(),
+            last_use: connections.last_use(),
+            holders: self.holds.by(),
+            paused: up.is_paused,
+        }
+    }
+
+    fn show(&self, up: &Up, connections: &Connections) {
+        let state = if up.is_paused { "paused" } else { "awake" };
+        self.status.set(format!("{state}, open connections: {}", connections.len()));
+    }
+
+    fn ask_for_container(&self, up: &Up) -> Question {
+        let (engine, name, id) = (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
+        Box::pin(async move { Told::Container(look_up(&engine, &name, &id).await) })
+    }
+
+    fn ask_for_cpu_time(&self, up: &Up) -> Question {
+        let (engine, id) = (self.engine.clone(), up.container.id.clone());
+        Box::pin(async move { Told::CpuTime(engine.cpu(&id).await) })
+    }
 }
 
-/// When to look again: when it can be idle, and no later than it could have become so unseen (an owed answer may come at any
-/// time, and idleness is due `timeout` later); but not at once.
-fn next_look(now: Instant, idle: Option<Instant>, timeout: Duration) -> Instant {
-    let latest = now + timeout;
-    idle.unwrap_or(latest).min(latest).max(now + SOON)
+/// What a look at the container showed.
+enum Found {
+    AsBefore,
+    Unknown,
+    Dead(Option<Box<Container>>),
+}
+
+/// The container that has the name now; the one that has served so far if it was renamed and no other has taken its place.
+async fn look_up(engine: &Docker, name: &str, id: &str) -> Result<Container, Error> {
+    let found = engine.inspect(name).await;
+    let replaced = match &found {
+        Err(Error::NoSuchContainer { .. }) => true,
+        Ok(found) => found.id != id && !found.is_up(),
+        Err(_) => false,
+    };
+    match replaced {
+        true => match engine.inspect(id).await {
+            Ok(renamed) if renamed.is_up() => Ok(renamed),
+            Err(error) if error.is_open() => Err(error),
+            _ => found,
+        },
+        false => found,
+    }
+}
+
+async fn answered(question: &mut Option<Question>) -> Told {
+    match question {
+        Some(question) => question.await,
+        None => pending().await,
+    }
 }
 
 async fn at(moment: Option<Instant>) {

@@ -1,0 +1,62 @@
+//! A turn of an exclusive group: at most one of its sidecars is up, and the engine is the truth about which.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::config::{Rival, Sidecar};
+use crate::engine::Engines;
+use crate::failure::Failure;
+use crate::group::GroupLock;
+use crate::neighbours::Neighbours;
+
+/// How soon one that is in use is asked again to make room.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Takes the turn of the group, if `settings` name one: no other of it is up, and none wakes while the lock is kept. That
+/// takes as long as another is in use, and `wake_timeout` at most.
+///
+/// The lock is taken before anything that the sidecar requires is woken, and the configuration has no circle of groups: so
+/// helpers that wait for each other cannot block.
+pub async fn take_turn(
+    settings: &Sidecar,
+    engines: &Engines,
+    neighbours: &Neighbours,
+    locks: &Path,
+) -> Result<Option<GroupLock>, Failure> {
+    let Some(group) = &settings.exclusive else { return Ok(None) };
+    let deadline = Instant::now() + settings.wake_timeout;
+    let taken = |rival: String, why: String| Failure::Group { group: group.clone(), rival, why };
+    let lock = match timeout_at(deadline, GroupLock::take(locks, group, &settings.name)).await {
+        Ok(Ok(lock)) => Some(lock),
+        // Without a lock the others are asked all the same: the state directory has been warned about.
+        Ok(Err(_)) => None,
+        Err(_) => {
+            let holder = GroupLock::holder(locks, group).unwrap_or_else(|| "another".into());
+            return Err(taken(holder, "it is just waking".into()));
+        }
+    };
+    for rival in &settings.rivals {
+        while is_up(rival, engines).await? {
+            let asked = neighbours.give_way(&rival.name, &settings.name).await;
+            if asked.is_ok() && !is_up(rival, engines).await? {
+                break;
+            }
+            if Instant::now() + AGAIN > deadline {
+                let why = asked.err().map_or("it was started again".into(), |refusal| refusal.to_string());
+                return Err(taken(rival.name.to_string(), why));
+            }
+            sleep(AGAIN).await;
+        }
+    }
+    Ok(lock)
+}
+
+async fn is_up(rival: &Rival, engines: &Engines) -> Result<bool, Failure> {
+    match engines.at(rival.engine.as_deref()).inspect(&rival.container).await {
+        Ok(found) => Ok(found.is_up()),
+        Err(crate::engine::Error::NoSuchContainer { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

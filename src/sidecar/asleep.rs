@@ -1,0 +1,109 @@
+//! Asleep: from a look that finds nobody who wants it, to the one who asks.
+
+use tokio::time::{Duration, sleep};
+
+use super::{Seat, Sidecar};
+use crate::config;
+use crate::engine::{Change, Error, Event, Watch};
+use crate::events;
+use crate::room::Room;
+use crate::state::State;
+use crate::wake::start;
+use std::rc::Rc;
+
+/// How often a porch is looked at where clients stand who have sent nothing yet.
+const PORCH_PERIOD: Duration = Duration::from_secs(1);
+
+impl Seat {
+    /// The settings, once there are some. Until then its clients are reset, and the configuration is read again for each. A
+    /// helper that left instead would be started again by the queued client, hundreds of times a second.
+    pub(super) async fn usable_settings(&mut self) -> Rc<config::Sidecar> {
+        let mut told = None;
+        loop {
+            let settings = self.settings.borrow_and_update().clone();
+            let errors = match settings {
+                Ok(settings) => return settings,
+                Err(errors) => errors,
+            };
+            // Whoever asked for the last reload has not been mended by it.
+            if told.is_some() {
+                drop(self.listeners.accept().await);
+                self.listeners.reset_queued();
+            }
+            if told.as_ref() != Some(&errors) {
+                if let Some(first) = errors.first() {
+                    self.status.set(format!("configuration rejected: {first}"));
+                }
+                events::config_rejected(&self.name, &errors);
+                told = Some(errors);
+            }
+            tokio::select! {
+                () = self.listeners.client() => drop(self.reload.send(())),
+                Ok(()) = self.settings.changed() => continue,
+            }
+            // The sender lives as long as the helper.
+            let _ = self.settings.changed().await;
+        }
+    }
+}
+
+impl Sidecar {
+    /// Ends what the last helper, or the last try, has begun and not seen the end of.
+    pub(super) async fn settle(&mut self, room: &mut Room) -> Result<(), Error> {
+        let record = self.state.record();
+        let id = record.container_id.clone().filter(|_| record.container == self.settings.container);
+        let state = record.state;
+        let repeated = match (state, id) {
+            (State::Asleep | State::Awake, _) => return Ok(()),
+            (State::Waking, Some(id)) => {
+                start(self.place(), &id, tokio::time::Instant::now(), room).await.map(drop)
+            }
+            (_, Some(id)) => match self.engine.inspect(&id).await {
+                Ok(found) if !found.is_up() || !self.state.is_of_run(found.started_at()) => Ok(()),
+                Ok(_) if state == State::Sleeping => {
+                    self.status.set(format!("going to sleep: stopping {}", self.settings.container));
+                    self.engine.stop(&id, self.settings.stop_timeout).await
+                }
+                // A pause may be on its way that would freeze it under the hands of its next client.
+                Ok(found) if !found.is_paused() => self.engine.pause(&id).await,
+                inspected => inspected.map(drop),
+            },
+            (_, None) => Ok(()),
+        };
+        match repeated {
+            Err(error) if error.is_open() => Err(error),
+            // An answer, of whatever kind, means that nothing is under way any more.
+            _ if state == State::Paused => {
+                self.state.update(|record| record.state = State::Awake);
+                Ok(())
+            }
+            _ => {
+                self.enter(State::Asleep, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until somebody asks for it or its container is started by somebody else. Meanwhile the helper may leave.
+    pub(super) async fn rest(&mut self, room: &mut Room, watch: &mut Watch) {
+        while !room.is_asked() {
+            let all_gone = self.remains.is_empty() && room.door().is_empty();
+            if all_gone {
+                self.status.rest("asleep, the next connection wakes it".into());
+            }
+            tokio::select! {
+                biased;
+                () = room.asked() => return,
+                Some(_) = self.remains.join_next() => {}
+                change = watch.next() => if is_news(&change) { return },
+                Ok(()) = self.latest.changed() => return,
+                () = sleep(PORCH_PERIOD), if !all_gone => {}
+            }
+        }
+    }
+}
+
+/// Whether the container may be up now.
+fn is_news(change: &Change) -> bool {
+    matches!(change, Change::Subscribed | Change::Happened(Event::Started | Event::Renamed | Event::Unpaused))
+}

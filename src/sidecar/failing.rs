@@ -1,0 +1,113 @@
+//! What becomes of clients while a sidecar cannot be woken.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Sidecar;
+use crate::calls::Refusal;
+use crate::connections::Connections;
+use crate::engine::Watch;
+use crate::events;
+use crate::failure::Failure;
+use crate::journal::took;
+use crate::room::{Room, Visit};
+use crate::socket::Address;
+use crate::state::State;
+
+/// The pause after a failed wake, which doubles with each one up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Sidecar {
+    /// Turns away every client, says why once, and keeps away from the engine for a while. Where the engine is away and there
+    /// is an `address`, clients are let through to that instead.
+    pub(super) async fn fail(
+        &mut self,
+        failure: &Failure,
+        room: &mut Room,
+        watch: &mut Watch,
+        connections: &mut Connections,
+    ) {
+        let tries = if failure.is_open() { self.unanswered } else { self.state.record().failures };
+        let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(tries.min(8)));
+        let reason = failure.to_string();
+        if failure.is_open() {
+            // What may still happen is the next try's to settle.
+            self.unanswered = tries.saturating_add(1);
+            if let Some(address) = self.settings.address.clone() {
+                return self.pass_by(&address, &reason, pause, room, watch, connections).await;
+            }
+        }
+        self.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
+        let refusal = Refusal::failed(&reason);
+        let clients = room.turn_away(&refusal);
+        if failure.is_open() {
+            self.tell_unreachable(&reason, clients);
+        } else {
+            let dead = matches!(failure, Failure::Died { .. });
+            self.state.update(|record| {
+                record.failures = tries.saturating_add(1);
+                if dead || record.state == State::Waking {
+                    record.state = State::Asleep;
+                }
+            });
+            if self.state.record().state == State::Asleep {
+                self.requirements = None;
+            }
+            let next = format!("next try in {}", took(pause));
+            events::wake_failed(&self.settings, &reason, clients, &next, failure.log());
+            self.told = Some(reason);
+        }
+        tokio::select! {
+            () = room.turn_away_until(Instant::now() + pause, &refusal) => {}
+            // An engine that is back need not be waited for any longer.
+            () = watch.back() => {}
+        }
+    }
+
+    /// Fails open: while the engine is away, clients are connected straight to `address`, and whoever it does not answer is
+    /// reset. What still runs must not be taken down by an engine that does not.
+    async fn pass_by(
+        &mut self,
+        address: &Address,
+        reason: &str,
+        pause: Duration,
+        room: &mut Room,
+        watch: &mut Watch,
+        connections: &mut Connections,
+    ) {
+        self.status.set(format!("engine unreachable: clients are connected straight to {address}"));
+        self.tell_unreachable(&format!("{reason}; meanwhile clients are connected straight to {address}"), 0);
+        let refusal = Refusal::failed(reason);
+        for client in room.open() {
+            connections.dial(client.stream, address.clone(), None);
+        }
+        room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
+        let mut over = pin!(sleep(pause));
+        loop {
+            let full = connections.len() >= self.settings.max_connections;
+            tokio::select! {
+                biased;
+                () = watch.back() => return,
+                // A watch that stands says nothing when the engine answers other calls again.
+                () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
+                _ = connections.next() => over.as_mut().reset(Instant::now() + pause),
+                visit = room.visit(!full) => match visit {
+                    Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
+                    Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
+                    Visit::Yield(_, answer) => answer.refuse(refusal.clone()),
+                },
+            }
+        }
+    }
+
+    pub(super) fn tell_unreachable(&mut self, reason: &str, clients: usize) {
+        if clients == 0 && self.told.as_deref() == Some(reason) {
+            return;
+        }
+        events::engine_unreachable(&self.settings, reason, clients);
+        self.told = Some(reason.to_owned());
+    }
+}

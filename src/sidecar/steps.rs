@@ -1,0 +1,156 @@
+//! Pausing, unpausing, sleeping, burying: what ends one part of a time awake.
+
+use tokio::time::Instant;
+
+use super::{Sidecar, Up};
+use crate::activity::Activity;
+use crate::connections::Connections;
+use crate::engine::{Container, Error};
+use crate::events;
+use crate::failure::Failure;
+use crate::journal;
+use crate::name::Name;
+use crate::room::Room;
+use crate::state::State;
+use crate::wake::last_words;
+
+impl Sidecar {
+    /// Freezes the container; its quiet connections stay open. It is down only if this says so, which it never does.
+    pub(super) async fn pause(
+        &mut self,
+        up: &mut Up,
+        activity: &mut Activity,
+        connections: &mut Connections,
+    ) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        // Before it is asked for: a byte that comes meanwhile finds it frozen, and the next helper must know.
+        connections.freeze();
+        self.enter(State::Paused, Some(&up.container));
+        match attended(connections, self.engine.pause(&up.container.id)).await {
+            Ok(()) => {
+                up.is_paused = true;
+                events::paused(&self.settings, Some(begun.elapsed()), connections.len());
+            }
+            Err(error) if error.is_open() => return Err(error.into()),
+            Err(error) => {
+                self.carry_on(up, activity, connections, &error);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Thaws the container for somebody who wants something of it.
+    pub(super) async fn unpause(
+        &mut self,
+        up: &mut Up,
+        room: &mut Room,
+        connections: &mut Connections,
+    ) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        attended(connections, self.engine.unpause(&up.container.id)).await?;
+        self.thawed(up, Some(begun), connections);
+        self.answer_callers(room);
+        Ok(false)
+    }
+
+    /// The container runs on, by us since `begun` or by somebody's hand.
+    pub(super) fn thawed(&mut self, up: &mut Up, begun: Option<Instant>, connections: &mut Connections) {
+        up.is_paused = false;
+        connections.thaw();
+        self.enter(State::Awake, Some(&up.container));
+        events::unpaused(&self.settings, begun.map(|begun| begun.elapsed()));
+    }
+
+    /// The container was frozen by somebody's hand: only a byte or a new connection undoes it.
+    pub(super) fn frozen(&mut self, up: &mut Up, connections: &mut Connections) {
+        up.is_paused = true;
+        connections.freeze();
+        self.enter(State::Paused, Some(&up.container));
+        events::paused(&self.settings, None, connections.len());
+    }
+
+    /// Stops the container while the connections run on: because it is idle, or because another one needs the group. Whoever
+    /// comes meanwhile waits in the kernel's queue. False if the engine would not.
+    pub(super) async fn sleep(
+        &mut self,
+        up: &mut Up,
+        activity: &mut Activity,
+        to: Option<&Name>,
+        room: &mut Room,
+        connections: &mut Connections,
+    ) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
+        self.enter(State::Sleeping, Some(&up.container));
+        self.status.set(format!("going to sleep: stopping {}", self.settings.container));
+        let stop = self.engine.stop(&up.container.id, self.settings.stop_timeout);
+        match attended(connections, stop).await {
+            Ok(()) | Err(Error::NoSuchContainer { .. }) => {
+                let stop = begun.elapsed();
+                connections.settle(room.asked()).await;
+                self.enter(State::Asleep, None);
+                match to {
+                    Some(to) => events::yielded(&self.settings, to, stop, connections.totals()),
+                    None => events::slept(&self.settings, stop, connections.totals()),
+                }
+                self.part_with(connections);
+                Ok(true)
+            }
+            Err(error) if error.is_open() => Err(error.into()),
+            Err(error) => {
+                self.carry_on(up, activity, connections, &error);
+                Ok(false)
+            }
+        }
+    }
+
+    /// The engine would not: the container is as it was, and its idle clock begins anew.
+    fn carry_on(
+        &mut self,
+        up: &Up,
+        activity: &mut Activity,
+        connections: &mut Connections,
+        error: &Error,
+    ) {
+        if !up.is_paused {
+            connections.thaw();
+        }
+        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+        activity.count_use(Instant::now());
+        journal::warn(&self.name, format_args!("the container stays as it is: {error}"));
+    }
+
+    /// The container is dead, not by us: its clients see the end, and the next one wakes it. Who holds it is told, unless it
+    /// was somebody's hand that a hold must not work against.
+    pub(super) async fn bury(
+        &mut self,
+        found: Option<Box<Container>>,
+        by_hand: bool,
+        room: &mut Room,
+        connections: &mut Connections,
+    ) {
+        connections.settle(room.asked()).await;
+        self.enter(State::Asleep, None);
+        let (reason, log) = match &found {
+            Some(container) => (container.ending(), last_words(&self.engine, container).await),
+            None => ("it is gone".into(), String::new()),
+        };
+        events::died(&self.settings, &reason, connections.totals(), &log);
+        self.part_with(connections);
+        if !by_hand {
+            self.holds.end_all();
+        }
+    }
+}
+
+/// What is asked of the engine is waited for while connections come to their ends.
+async fn attended<T>(connections: &mut Connections, asked: impl Future<Output = T>) -> T {
+    let mut asked = std::pin::pin!(asked);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut asked => return answer,
+            () = connections.one_ended() => {}
+        }
+    }
+}
