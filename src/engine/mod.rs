@@ -4,6 +4,7 @@ mod docker; // the calls
 mod events; // the stream of what happens to one container
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
+mod network; // where it can be reached
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 pub use docker::{Docker, Started};
 pub use events::{Change, Event, Watch};
-pub use inspect::{Container, Location};
+pub use inspect::Container;
+pub use network::Location;
 
 /// Why the engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
