@@ -1,5 +1,7 @@
 //! What an engine can do with containers: Docker's API, which Podman speaks too.
 
+#![cfg_attr(not(test), expect(dead_code, reason = "the life of a sidecar does not use all of it yet"))]
+
 mod docker; // the calls
 mod events; // the stream of what happens to one container
 mod http; // one request over the unix socket

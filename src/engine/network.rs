@@ -1,7 +1,7 @@
 //! Where a container can be reached: its networks and its published ports.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
@@ -31,6 +31,15 @@ pub enum Location {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
     networks: Option<BTreeMap<String, Network>>,
+    ports: Option<BTreeMap<String, Option<Vec<Binding>>>>,
+}
+
+/// One address of the host behind which a port of the container is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binding {
+    host_ip: Option<String>,
+    host_port: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -74,6 +83,33 @@ impl Container {
                 "it has no address (network mode {mode:?}): give it a network, or set `address`"
             )),
         }
+    }
+
+    /// The container's port, if `address` is where it is published on this host; engines tell that only while it runs.
+    ///
+    /// A port that is published on every address (`HostIp` empty, `0.0.0.0` or `::`) is taken to be behind any, loopback too.
+    pub fn publishes(&self, address: &SocketAddr) -> Option<u16> {
+        let ports = self.network_settings.as_ref()?.ports.as_ref()?;
+        ports.iter().find_map(|(port, bindings)| {
+            let port = port.strip_suffix("/tcp")?.parse().ok()?;
+            bindings.iter().flatten().any(|binding| binding.is_reached_by(address)).then_some(port)
+        })
+    }
+}
+
+impl Binding {
+    fn is_reached_by(&self, address: &SocketAddr) -> bool {
+        let port = self.host_port.as_deref().and_then(|port| port.parse().ok());
+        let wanted = address.ip().to_canonical();
+        let ip = match self.host_ip.as_deref().unwrap_or_default() {
+            // The engine's proxy on `::` takes IPv4 as well.
+            "" | "::" => true,
+            ip => ip.parse().is_ok_and(|ip: IpAddr| match ip.is_unspecified() {
+                true => wanted.is_ipv4(),
+                false => ip.to_canonical() == wanted,
+            }),
+        };
+        ip && port == Some(address.port())
     }
 }
 
@@ -123,5 +159,28 @@ mod tests {
         assert_eq!(container("container:def", "{}").location(None), Location::Of("def".into()));
         assert!(matches!(container("none", r#"{"none":{}}"#).location(None), Location::Nowhere(_)));
         assert!(matches!(container("bridge", "null").location(None), Location::Nowhere(_)));
+    }
+
+    #[test]
+    fn a_published_port_is_known_by_its_address_on_the_host() {
+        let text = r#"{"Id":"abc","State":{},"NetworkSettings":{"Ports":{
+            "53/udp":[{"HostIp":"","HostPort":"18053"}],
+            "80/tcp":[{"HostIp":"0.0.0.0","HostPort":"18080"},{"HostIp":"::","HostPort":"18081"}],
+            "443/tcp":[{"HostIp":"127.0.0.1","HostPort":"18443"}],
+            "81/tcp":[{"HostIp":"","HostPort":"18082"}],
+            "90/tcp":null}}}"#;
+        let web: Container = serde_json::from_str(text).unwrap();
+        let publishes = |address: &str| web.publishes(&address.parse().unwrap());
+        assert_eq!(publishes("127.0.0.1:18080"), Some(80));
+        assert_eq!(publishes("10.0.0.1:18080"), Some(80));
+        assert_eq!(publishes("[::ffff:127.0.0.1]:18080"), Some(80));
+        assert_eq!(publishes("[::1]:18080"), None);
+        assert_eq!(publishes("[::1]:18081"), Some(80));
+        assert_eq!(publishes("127.0.0.1:18443"), Some(443));
+        assert_eq!(publishes("127.0.0.2:18443"), None);
+        assert_eq!(publishes("127.0.0.1:18082"), Some(81));
+        assert_eq!(publishes("127.0.0.1:18053"), None, "not TCP");
+        assert_eq!(publishes("127.0.0.1:80"), None);
+        assert_eq!(container("none", "null").publishes(&"127.0.0.1:80".parse().unwrap()), None);
     }
 }
