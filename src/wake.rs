@@ -170,7 +170,7 @@ pub async fn until_answering(
             first = &mut probe => break (first, false),
             change = watch.next() => match change {
                 // The engine is gone; the container may well come up without it.
-                Change::Lost(_) | Change::Happened(Event::Started) => {}
+                Change::Lost(_) => {}
                 Change::Subscribed | Change::Happened(Event::Died | Event::Healthy) => {
                     let (found, _) = running(place).await?;
                     if found.started_at() != container.started_at() {
@@ -179,6 +179,7 @@ pub async fn until_answering(
                     }
                     container = found;
                 }
+                Change::Happened(_) => {}
             },
             () = room.gather_until(deadline) => {
                 too_late(settings, &address)?;

@@ -8,7 +8,6 @@ use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::events::Events;
 use super::http::{Answer, Http};
 use super::{Container, Error};
 
@@ -181,12 +180,6 @@ impl Docker {
             }
             _ => Err(refusal(call, &answer)),
         }
-    }
-
-    /// Subscribes to what happens to the container of this name from now on.
-    pub(super) async fn events(&self, container: &str) -> Result<Events, Error> {
-        let filters = format!(r#"{{"type":["container"],"container":["{container}"]}}"#);
-        Ok(Events::new(self.stream(&format!("/events?filters={}", escape(&filters))).await?))
     }
 
     /// Sends a request to the negotiated version; with the answer comes what was asked, for an error to name.

@@ -5,7 +5,8 @@
 mod docker; // the calls
 mod log; // what a container has written
 mod frames; // how the engine sends that
-mod events; // the stream of what happens to one container
+mod watch; // what happens to one container, across renames and restarts of the engine
+mod events; // how the engine tells that
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
 mod network; // where it can be reached
@@ -15,9 +16,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use docker::{Docker, Started};
-pub use events::{Change, Event, Watch};
+pub use events::Event;
 pub use inspect::Container;
 pub use network::Location;
+pub use watch::{Change, Watch};
 
 /// Why the engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

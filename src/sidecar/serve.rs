@@ -69,8 +69,8 @@ impl Sidecar {
                 biased;
                 change = watch.next() => match change {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
-                    Change::Happened(Event::Healthy) => {}
                     Change::Subscribed | Change::Happened(Event::Started | Event::Died) => recheck = Some(Instant::now()),
+                    Change::Happened(_) => {}
                 },
                 () = at(recheck) => {
                     recheck = None;
