@@ -1,38 +1,15 @@
-//! What happens to one container, across restarts of the engine.
-//!
-//! Events are hints: each says that something has changed, and an inspect says what is. So a lost, late or repeated one
-//! does no harm.
-
-use std::future::pending;
-use std::rc::Rc;
-use std::time::Duration;
+//! The engine's stream of what happens to one container.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{sleep, timeout};
 
+use super::docker::escape;
+use super::inspect::means;
 use super::{Docker, Error};
 
-/// Between two tries to subscribe.
-const RETRY: Duration = Duration::from_secs(1);
-/// How long an engine that answers may take to accept a subscription.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// An event is a few hundred bytes; a line that long is not one.
 const MAX_LINE: usize = 1 << 20;
-
-/// What a [`Watch`] reports.
-#[derive(Debug)]
-pub enum Change {
-    /// From here on nothing is missed: inspect now.
-    Subscribed,
-    /// The engine is not there, told again at each failed try; a `Subscribed` follows when it is back.
-    Lost(Error),
-    /// Something happened to the container.
-    Happened(Event),
-}
 
 /// The events that rouse acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,143 +20,70 @@ pub enum Event {
     Died,
     /// Its HEALTHCHECK has passed.
     Healthy,
+    /// It was frozen.
+    Paused,
+    /// It was thawed.
+    Unpaused,
+    /// Somebody has sent it a signal, be it to stop it: a death that follows is no crash. Of a stop Podman tells only when the
+    /// process has ended, which may be after `Died`.
+    Killed,
+    /// It got this name, or lost it.
+    Renamed,
+    /// It is gone for good.
+    Removed,
 }
 
-/// What the changes that were taken so far tell of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Engine {
-    /// Nothing yet: the first try to subscribe is on its way.
-    Untold,
-    /// It tells of changes.
-    There,
-    /// The last try has failed, and the next one is some time off.
-    Away,
-}
-
-/// A subscription that outlives the engine's restarts; dropping it ends it.
+/// One subscription.
 #[derive(Debug)]
-pub struct Watch {
-    engine: Rc<Docker>,
-    changes: mpsc::Receiver<Change>,
-    engine_is: Engine,
-    task: JoinHandle<()>,
-}
-
-impl Watch {
-    /// Follows the container of this name.
-    pub fn new(engine: Rc<Docker>, container: String) -> Watch {
-        let (sender, changes) = mpsc::channel(16);
-        let task = spawn_local(follow(engine.clone(), container, sender));
-        Watch { engine, changes, engine_is: Engine::Untold, task }
-    }
-
-    /// The next change. Cancelling it loses none.
-    pub async fn next(&mut self) -> Change {
-        match self.changes.recv().await {
-            Some(change) => self.note(change),
-            // The task ends only with this receiver.
-            None => pending().await,
-        }
-    }
-
-    /// Whether the engine tells of changes at present, as far as they were taken from here.
-    pub fn is_subscribed(&self) -> bool {
-        self.engine_is == Engine::There
-    }
-
-    /// Forgets what has happened so far, for an inspect that follows, and makes sure that the engine tells what happens from
-    /// here on; says at once why not.
-    pub async fn subscribed(&mut self) -> Result<(), Error> {
-        while let Ok(change) = self.changes.try_recv() {
-            self.note(change);
-        }
-        match self.engine_is {
-            Engine::There => return Ok(()),
-            Engine::Away => self.engine.ping().await?,
-            Engine::Untold => {}
-        }
-        let next = async {
-            loop {
-                match self.next().await {
-                    Change::Subscribed => return Ok(()),
-                    Change::Lost(error) => return Err(error),
-                    Change::Happened(_) => {}
-                }
-            }
-        };
-        timeout(PATIENCE, next).await.unwrap_or_else(|_| {
-            let socket = self.engine.socket().to_owned();
-            Err(Error::Deadline { socket, call: "GET /events".into(), after: PATIENCE })
-        })
-    }
-
-    /// Waits until the engine is back; for ever if it was not away.
-    pub async fn back(&mut self) {
-        if self.is_subscribed() {
-            return pending().await;
-        }
-        while !matches!(self.next().await, Change::Subscribed) {}
-    }
-
-    fn note(&mut self, change: Change) -> Change {
-        match change {
-            Change::Subscribed => self.engine_is = Engine::There,
-            Change::Lost(_) => self.engine_is = Engine::Away,
-            Change::Happened(_) => {}
-        }
-        change
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn follow(engine: Rc<Docker>, container: String, changes: mpsc::Sender<Change>) {
-    loop {
-        let lost = match engine.events(&container).await {
-            Ok(mut events) => {
-                if changes.send(Change::Subscribed).await.is_err() {
-                    return;
-                }
-                loop {
-                    match events.next().await {
-                        Ok(event) if changes.send(Change::Happened(event)).await.is_err() => return,
-                        Ok(_) => {}
-                        Err(error) => break error,
-                    }
-                }
-            }
-            Err(error) => error,
-        };
-        engine.forget_version();
-        // Where nobody has read the last ones, one more is no news.
-        let _ = changes.try_send(Change::Lost(lost));
-        sleep(RETRY).await;
-    }
-}
-
-/// One event stream.
-#[derive(Debug)]
-pub(super) struct Events {
+pub struct Events {
     body: Incoming,
     buffer: Vec<u8>,
+    container: String,
+    id: Option<String>,
 }
 
+/// The parts of an event that rouse reads.
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Line {
-    #[serde(rename = "Action")]
     action: String,
+    #[serde(default)]
+    actor: Actor,
+    /// Podman's, whose action is the bare `health_status`.
+    health_status: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Actor {
+    #[serde(rename = "ID", default)]
+    id: String,
+    #[serde(rename = "Attributes", default)]
+    attributes: Attributes,
+}
+
+#[derive(Default, Deserialize)]
+struct Attributes {
+    #[serde(default)]
+    name: String,
+    /// With a rename: the name until then, with a slash before it.
+    #[serde(rename = "oldName")]
+    old_name: Option<String>,
+    /// Podman's; empty for a container in no pod.
+    #[serde(rename = "podId")]
+    pod_id: Option<String>,
 }
 
 impl Events {
-    pub(super) fn new(body: Incoming) -> Events {
-        Events { body, buffer: Vec::new() }
+    /// Subscribes to what happens from now on to the container of this name, and to the one of this id.
+    pub async fn open(engine: &Docker, container: &str, id: Option<String>) -> Result<Events, Error> {
+        let wanted: Vec<&str> = [Some(container), id.as_deref()].into_iter().flatten().collect();
+        let filters = format!(r#"{{"type":["container"],"container":["{}"]}}"#, wanted.join(r#"",""#));
+        let body = engine.stream(&format!("/events?filters={}", escape(&filters))).await?;
+        Ok(Events { body, buffer: Vec::new(), container: container.to_owned(), id })
     }
 
-    async fn next(&mut self) -> Result<Event, Error> {
+    /// The next event that rouse acts on. Cancelling it loses none.
+    pub async fn next(&mut self) -> Result<Event, Error> {
         let garbled = |what: String| Error::Garbled { call: "GET /events".into(), what };
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -188,10 +92,13 @@ impl Events {
                     continue;
                 }
                 let line: Line = serde_json::from_slice(&line).map_err(|error| garbled(error.to_string()))?;
-                match event(&line.action) {
-                    Some(event) => return Ok(event),
-                    None => continue,
+                // Docker's filter also takes every container whose name begins with the one asked for.
+                if line.actor.is_meant(&self.container, self.id.as_deref())
+                    && let Some(event) = line.event()
+                {
+                    return Ok(event);
                 }
+                continue;
             }
             if self.buffer.len() > MAX_LINE {
                 return Err(garbled("an endless line".into()));
@@ -205,11 +112,81 @@ impl Events {
     }
 }
 
-fn event(action: &str) -> Option<Event> {
-    match action {
-        "start" => Some(Event::Started),
-        "die" | "died" => Some(Event::Died),
-        "health_status: healthy" => Some(Event::Healthy),
-        _ => None,
+impl Actor {
+    fn is_meant(&self, container: &str, id: Option<&str>) -> bool {
+        let Attributes { name, old_name, .. } = &self.attributes;
+        let old_name = old_name.as_deref().and_then(|name| name.strip_prefix('/'));
+        id == Some(&self.id) || means(container, name, &self.id) || old_name == Some(container)
+    }
+}
+
+impl Line {
+    fn event(&self) -> Option<Event> {
+        match self.action.as_str() {
+            "start" => Some(Event::Started),
+            "die" | "died" => Some(Event::Died),
+            "health_status: healthy" => Some(Event::Healthy),
+            "health_status" if self.health_status.as_deref() == Some("healthy") => Some(Event::Healthy),
+            "pause" => Some(Event::Paused),
+            "unpause" => Some(Event::Unpaused),
+            "kill" => Some(Event::Killed),
+            // Docker tells of the signal first; its `stop` comes after the death and is no news.
+            "stop" if self.actor.attributes.pod_id.is_some() => Some(Event::Killed),
+            "rename" => Some(Event::Renamed),
+            "destroy" | "remove" => Some(Event::Removed),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Event, Line};
+
+    const ID: &str = "34f9250a7d979689e3385afe4f2fd57c5d4d3eee0266fb0f49b7388be5a940ac";
+
+    fn line(action: &str, attributes: &str, more: &str) -> Line {
+        let text = format!(
+            r#"{{"status":"x","id":"{ID}","from":"debian","Type":"container","Action":"{action}","Actor":{{"ID":"{ID}",
+                "Attributes":{{"image":"debian"{attributes}}}}},"scope":"local","time":1,"timeNano":1000000001{more}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn both_engines_names_are_known() {
+        let docker = |action: &str| line(action, r#","name":"web""#, "").event();
+        assert_eq!(docker("start"), Some(Event::Started));
+        assert_eq!(docker("die"), Some(Event::Died));
+        assert_eq!(docker("pause"), Some(Event::Paused));
+        assert_eq!(docker("unpause"), Some(Event::Unpaused));
+        assert_eq!(docker("kill"), Some(Event::Killed));
+        assert_eq!(docker("rename"), Some(Event::Renamed));
+        assert_eq!(docker("destroy"), Some(Event::Removed));
+        assert_eq!(docker("health_status: healthy"), Some(Event::Healthy));
+        for other in
+            ["stop", "restart", "health_status: unhealthy", "health_status", "exec_die", "exec_start: sh"]
+        {
+            assert_eq!(docker(other), None, "{other}");
+        }
+        let podman = |action: &str, more: &str| line(action, r#","name":"web","podId":"""#, more).event();
+        assert_eq!(podman("died", ""), Some(Event::Died));
+        assert_eq!(podman("remove", ""), Some(Event::Removed));
+        assert_eq!(podman("stop", ""), Some(Event::Killed));
+        assert_eq!(podman("health_status", r#","HealthStatus":"healthy""#), Some(Event::Healthy));
+        assert_eq!(podman("health_status", r#","HealthStatus":"unhealthy""#), None);
+    }
+
+    #[test]
+    fn strangers_are_told_apart() {
+        let of = |name: &str| line("die", &format!(r#","name":"{name}""#), "").actor;
+        assert!(of("web").is_meant("web", None));
+        assert!(!of("web2").is_meant("web", None));
+        assert!(!of("34f9").is_meant("34", None));
+        assert!(of("other").is_meant("34f9250a7d97", None), "the configuration names an id");
+        assert!(of("other").is_meant("web", Some(ID)));
+        assert!(!of("other").is_meant("web", Some("34f9250a7d97")));
+        let renamed = line("rename", r#","name":"other","oldName":"/web""#, "").actor;
+        assert!(renamed.is_meant("web", None) && !renamed.is_meant("we", None));
     }
 }

@@ -3,13 +3,20 @@
 //! Engines leave out or null what does not apply, and API 1.52 dropped the addresses outside `Networks`; so all is
 //! optional here and only `Networks` is read.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
+use super::network::NetworkSettings;
+
 /// The digits of an id that the engine's tools show: nobody has that for a name by chance.
 const SHORT_ID: usize = 12;
+/// How long before `StartedAt` a run may have written its first line: the engine looks at the clock only after the process
+/// runs, which on a busy machine is a good deal later.
+const HEAD_START: Duration = Duration::from_secs(1);
+/// How long after `FinishedAt` the log of that run may get its last entry: what has no line's end is stamped once the engine
+/// has cleaned up (20 to 40 ms with Docker 20.10), which it does before it starts the next run.
+const AFTERMATH: Duration = Duration::from_millis(100);
 
 /// A container, as it was when it was inspected.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,8 +27,8 @@ pub struct Container {
     name: Option<String>,
     state: State,
     config: Option<Config>,
-    host_config: Option<HostConfig>,
-    network_settings: Option<NetworkSettings>,
+    pub(super) host_config: Option<HostConfig>,
+    pub(super) network_settings: Option<NetworkSettings>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,6 +42,7 @@ struct State {
     oom_killed: bool,
     error: Option<String>,
     started_at: Option<String>,
+    finished_at: Option<String>,
     health: Option<Health>,
 }
 
@@ -59,43 +67,15 @@ struct Healthcheck {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct HostConfig {
-    network_mode: Option<String>,
+pub(super) struct HostConfig {
+    pub(super) network_mode: Option<String>,
+    restart_policy: Option<RestartPolicy>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct NetworkSettings {
-    networks: Option<BTreeMap<String, Network>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Network {
-    #[serde(rename = "IPAddress")]
-    ip_address: Option<String>,
-    #[serde(rename = "GlobalIPv6Address")]
-    global_ipv6_address: Option<String>,
-}
-
-/// Where a container can be dialled.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Location {
-    /// At an address of its own; `others` are networks that would have done too.
-    Own {
-        /// The address.
-        ip: IpAddr,
-        /// Its network.
-        network: String,
-        /// The other networks with an address.
-        others: Vec<String>,
-    },
-    /// On the host itself.
-    Host,
-    /// Where the container of this id is: it shares that one's network.
-    Of(String),
-    /// Nowhere, and why.
-    Nowhere(String),
+struct RestartPolicy {
+    name: Option<String>,
 }
 
 impl Container {
@@ -103,7 +83,7 @@ impl Container {
     /// shall not wake a stranger.
     pub fn is_called(&self, name: &str) -> bool {
         let own = self.name.as_deref().unwrap_or_default();
-        own.strip_prefix('/').unwrap_or(own) == name || (name.len() >= SHORT_ID && self.id.starts_with(name))
+        means(name, own.strip_prefix('/').unwrap_or(own), &self.id)
     }
 
     /// Running and able to answer: not frozen, not between two tries of its restart policy.
@@ -131,6 +111,24 @@ impl Container {
         self.state.started_at.as_deref().unwrap_or_default()
     }
 
+    /// Where the log of its last run begins: a second before `StartedAt`, but not before the log of the run before has ended.
+    /// `None` if it has never run.
+    pub fn log_since(&self) -> Option<SystemTime> {
+        let started = time(self.started_at())?;
+        let since = started.checked_sub(HEAD_START)?;
+        let finished = self.state.finished_at.as_deref().and_then(time);
+        // Once it has ended, this is the end of the same run.
+        let before =
+            finished.filter(|finished| *finished <= started).and_then(|end| end.checked_add(AFTERMATH));
+        Some(before.map_or(since, |before| before.min(started).max(since)))
+    }
+
+    /// Whether its restart policy is `always`: the engine starts it when it starts itself, also after a stop by hand.
+    pub fn restarts_always(&self) -> bool {
+        let policy = self.host_config.as_ref().and_then(|host| host.restart_policy.as_ref());
+        policy.and_then(|policy| policy.name.as_deref()) == Some("always")
+    }
+
     /// Whether its HEALTHCHECK has passed in this run.
     pub fn is_healthy(&self) -> bool {
         let health = self.state.health.as_ref().and_then(|health| health.status.as_deref());
@@ -154,7 +152,11 @@ impl Container {
         let code = self.state.exit_code;
         let mut text = format!("exit code {code}");
         if self.state.oom_killed {
-            text.push_str(", killed for want of memory");
+            // The engine says so too when a child was killed and the main process went on to end by itself.
+            text.push_str(match code {
+                137 => ", killed for want of memory (OOM)",
+                _ => ", one of its processes was killed for want of memory (OOM)",
+            });
         } else if let Some(signal) = code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
             text.push_str(&format!(", signal {signal}"));
         }
@@ -163,98 +165,92 @@ impl Container {
         }
         text
     }
-
-    /// Where to dial it: the first network by name with an address, or `wanted`; IPv4 first.
-    pub fn location(&self, wanted: Option<&str>) -> Location {
-        let mode =
-            self.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default();
-        let networks = self.network_settings.as_ref().and_then(|settings| settings.networks.clone());
-        let networks = networks.unwrap_or_default();
-        if let Some(other) = mode.strip_prefix("container:") {
-            return Location::Of(other.to_owned());
-        }
-        if mode == "host" {
-            return Location::Host;
-        }
-        if let Some(wanted) = wanted.filter(|wanted| !networks.contains_key(*wanted)) {
-            let names: Vec<&str> = networks.keys().map(String::as_str).collect();
-            return Location::Nowhere(format!(
-                "it is not in network {wanted:?}, only in {}: correct `network`",
-                if names.is_empty() { "none".into() } else { names.join(", ") }
-            ));
-        }
-        let mut found = networks
-            .iter()
-            .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
-            .filter_map(|(name, network)| Some((name.clone(), network.address()?)));
-        match found.next() {
-            Some((network, ip)) => {
-                Location::Own { ip, network, others: found.map(|(name, _)| name).collect() }
-            }
-            None => Location::Nowhere(format!(
-                "it has no address (network mode {mode:?}): give it a network, or set `address`"
-            )),
-        }
-    }
 }
 
-impl Network {
-    fn address(&self) -> Option<IpAddr> {
-        let parse = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-        parse(&self.ip_address).or_else(|| parse(&self.global_ipv6_address))
+/// Whether somebody who says `name` means the container that is called `own` and has this id.
+pub(super) fn means(name: &str, own: &str, id: &str) -> bool {
+    own == name || (name.len() >= SHORT_ID && id.starts_with(name))
+}
+
+/// A time as engines write it (RFC 3339): Docker in UTC, Podman in its own time zone. `None` for the year 1, their "never".
+fn time(text: &str) -> Option<SystemTime> {
+    if text.ends_with('Z') {
+        return humantime::parse_rfc3339(text).ok();
+    }
+    let (local, offset) = text.split_at_checked(text.len().checked_sub("+00:00".len())?)?;
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let minutes = hours.parse::<u64>().ok()? * 60 + minutes.parse::<u64>().ok()?;
+    let ahead = Duration::from_secs(minutes * 60);
+    match offset.as_bytes().first()? {
+        b'+' => local.checked_sub(ahead),
+        b'-' => local.checked_add(ahead),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Container, Location};
+    use std::time::Duration;
 
-    fn container(mode: &str, networks: &str) -> Container {
-        let text = format!(
-            r#"{{"Id":"abc","State":{{"Running":true,"Error":null}},"HostConfig":{{"NetworkMode":"{mode}"}},
-                "NetworkSettings":{{"Networks":{networks}}},"Config":{{"Tty":false}}}}"#
-        );
-        serde_json::from_str(&text).unwrap()
-    }
+    use super::{Container, time};
 
-    #[test]
-    fn dials_the_first_network_by_name_that_has_an_address_ipv4_first() {
-        let nets = r#"{"z":{"IPAddress":"10.0.0.3"},"a":{"IPAddress":"","GlobalIPv6Address":""},
-                       "m":{"IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2"}}"#;
-        let expected =
-            Location::Own { ip: "10.0.0.2".parse().unwrap(), network: "m".into(), others: vec!["z".into()] };
-        assert_eq!(container("m", nets).location(None), expected);
-    }
-
-    #[test]
-    fn a_wanted_network_wins_and_a_missing_one_is_named() {
-        let nets = r#"{"a":{"IPAddress":"10.0.0.1"},"v6":{"IPAddress":"","GlobalIPv6Address":"fd00::2"}}"#;
-        let own = container("a", nets).location(Some("v6"));
-        assert_eq!(
-            own,
-            Location::Own { ip: "fd00::2".parse().unwrap(), network: "v6".into(), others: vec![] }
-        );
-        let Location::Nowhere(why) = container("a", nets).location(Some("b")) else { panic!() };
-        assert!(why.contains(r#""b""#) && why.contains("a, v6"), "{why}");
-    }
-
-    #[test]
-    fn shared_networks_are_told_apart() {
-        assert_eq!(container("host", r#"{"host":{"IPAddress":""}}"#).location(None), Location::Host);
-        assert_eq!(container("container:def", "{}").location(None), Location::Of("def".into()));
-        assert!(matches!(container("none", r#"{"none":{}}"#).location(None), Location::Nowhere(_)));
-        assert!(matches!(container("bridge", "null").location(None), Location::Nowhere(_)));
+    fn container(state: &str) -> Container {
+        serde_json::from_str(&format!(r#"{{"Id":"abc","State":{state}}}"#)).unwrap()
     }
 
     #[test]
     fn an_ending_names_signal_and_memory() {
-        let end = |state: &str| {
-            let text = format!(r#"{{"Id":"abc","State":{state}}}"#);
-            serde_json::from_str::<Container>(&text).unwrap().ending()
-        };
+        let end = |state: &str| container(state).ending();
         assert_eq!(end(r#"{"ExitCode":3,"Error":""}"#), "exit code 3");
         assert_eq!(end(r#"{"ExitCode":143}"#), "exit code 143, signal 15");
-        assert_eq!(end(r#"{"ExitCode":137,"OOMKilled":true}"#), "exit code 137, killed for want of memory");
+        assert_eq!(end(r#"{"ExitCode":137}"#), "exit code 137, signal 9");
+        assert_eq!(
+            end(r#"{"ExitCode":137,"OOMKilled":true}"#),
+            "exit code 137, killed for want of memory (OOM)"
+        );
+        let child = "exit code 3, one of its processes was killed for want of memory (OOM)";
+        assert_eq!(end(r#"{"ExitCode":3,"OOMKilled":true}"#), child);
         assert_eq!(end(r#"{"ExitCode":127,"Error":"no such file"}"#), "exit code 127, no such file");
+    }
+
+    #[test]
+    fn the_log_of_a_run_begins_a_second_before_it_but_after_the_run_before() {
+        let since = |started: &str, finished: &str| {
+            let state = format!(r#"{{"StartedAt":"{started}","FinishedAt":"{finished}"}}"#);
+            container(&state).log_since().map(|since| humantime::format_rfc3339(since).to_string())
+        };
+        let never = "0001-01-01T00:00:00Z";
+        let started = "2026-11-23T07:07:01.706331451Z";
+        assert_eq!(since(never, never), None);
+        assert_eq!(since(started, never).unwrap(), "2026-11-23T07:07:00.706331451Z");
+        assert_eq!(since(started, "2026-11-23T06:00:00Z").unwrap(), "2026-11-23T07:07:00.706331451Z");
+        assert_eq!(since(started, "2026-11-23T07:07:01.5Z").unwrap(), "2026-11-23T07:07:01.600000000Z");
+        assert_eq!(since(started, "2026-11-23T07:07:01.7Z").unwrap(), started);
+        assert_eq!(since(started, "2026-11-23T07:07:01.8Z").unwrap(), "2026-11-23T07:07:00.706331451Z");
+        assert_eq!(container("{}").log_since(), None);
+    }
+
+    #[test]
+    fn times_of_other_zones_are_understood() {
+        let utc = time("2026-11-23T07:07:01.706331451Z").unwrap();
+        assert_eq!(time("2026-11-23T09:07:01.706331451+02:00"), Some(utc));
+        assert_eq!(time("2026-11-23T01:37:01.706331451-05:30"), Some(utc));
+        assert_eq!(time("2026-11-23T07:07:01Z"), Some(utc - Duration::from_nanos(706_331_451)));
+        for text in ["", "Z", "+02:00", "2026-11-23", "0001-01-01T00:00:00+00:00"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_policy_always_restarts_always() {
+        let policy = |name: &str| {
+            let text = format!(
+                r#"{{"Id":"abc","State":{{}},"HostConfig":{{"RestartPolicy":{{"Name":"{name}","MaximumRetryCount":0}}}}}}"#
+            );
+            serde_json::from_str::<Container>(&text).unwrap().restarts_always()
+        };
+        assert!(policy("always"));
+        assert!(!policy("unless-stopped") && !policy("on-failure") && !policy("no") && !policy(""));
     }
 }

@@ -2,9 +2,13 @@
 
 mod docker; // the calls
 mod engines; // the engines of a helper
-mod events; // the stream of what happens to one container
+mod log; // what a container has written
+mod frames; // how the engine sends that
+mod watch; // what happens to one container, across renames and restarts of the engine
+mod events; // how the engine tells that
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
+mod network; // where it can be reached
 
 use std::io;
 use std::path::PathBuf;
@@ -12,8 +16,10 @@ use std::time::Duration;
 
 pub use docker::{Docker, Started};
 pub use engines::Engines;
-pub use events::{Change, Event, Watch};
-pub use inspect::{Container, Location};
+pub use events::Event;
+pub use inspect::Container;
+pub use network::Location;
+pub use watch::{Change, Watch};
 
 /// Why the engine did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,9 @@ const RECHECK: Duration = Duration::from_secs(1);
 /// away.
 const SOON: Duration = Duration::from_millis(100);
 
+/// How long after a signal by somebody's hand a death is taken for what the signal was sent for.
+const DYING: Duration = Duration::from_secs(60);
+
 /// What ended serving.
 #[derive(Debug)]
 pub enum End {
@@ -67,7 +70,8 @@ impl Sidecar {
         let mut recheck = None;
         let mut question: Option<Question> = None;
         let mut yields: Option<(Name, Answer<()>)> = None;
-        let mut by_hand = false;
+        let mut killed: Option<Instant> = None;
+        let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -78,7 +82,7 @@ impl Sidecar {
                 change = watch.next() => match change {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
                     Change::Happened(Event::Healthy) => {}
-                    Change::Happened(Event::Killed) => by_hand = true,
+                    Change::Happened(Event::Killed) => killed = Some(Instant::now()),
                     Change::Subscribed | Change::Happened(_) => recheck = Some(Instant::now()),
                 },
                 told = answered(&mut question) => {
@@ -87,7 +91,7 @@ impl Sidecar {
                         Told::Container(found) => match self.compare(up, found, connections) {
                             Found::AsBefore => {}
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
-                            Found::Dead(found) => return Ok(End::Died { found, by_hand }),
+                            Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
                         },
                         Told::CpuTime(Ok(time)) => {
                             let now = Instant::now();
@@ -180,7 +184,7 @@ impl Sidecar {
                             // It was on its way down when it was found; who waits has it woken.
                             Err(Failure::Died { .. }) => {
                                 let found = self.engine.inspect(&self.settings.container).await.ok();
-                                return Ok(End::Died { found: found.map(Box::new), by_hand });
+                                return Ok(End::Died { found: found.map(Box::new), by_hand: by_hand(killed) });
                             }
                             Err(failure) => return Err(failure),
                         }
