@@ -148,7 +148,7 @@ pub async fn until_answering(
         let proxy_protocol = settings.proxy_protocol;
         match &settings.ready {
             Ready::Healthy if by_health => pending().await,
-            Ready::Tcp | Ready::Healthy => Some(readiness::connection(&address).await),
+            Ready::Tcp | Ready::Healthy | Ready::Log(_) => Some(readiness::connection(&address).await),
             Ready::Http(path) => {
                 readiness::response(&address, path, proxy_protocol, |_| true).await;
                 None
@@ -197,6 +197,7 @@ fn too_late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
         Ready::Http(path) => format!("no response from http://{address}{path}"),
         Ready::HttpOk(path) => format!("no 2xx or 3xx from http://{address}{path}"),
         Ready::Healthy => "its HEALTHCHECK has not passed".into(),
+        Ready::Log(_) => "no line of its log matches".into(),
     };
     let after = settings.wake_timeout;
     if settings.when_late == WhenLate::Refuse {
