@@ -56,6 +56,13 @@ impl Concerns {
     }
 }
 
+impl Error {
+    /// Whether it leaves open which tables there are: without a key, a line or a whole file could not be read.
+    pub(super) fn hides_tables(&self) -> bool {
+        self.key.is_empty()
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}:{}: ", self.file.display(), self.line, self.column)?;

@@ -22,6 +22,7 @@ mod keys; // the keys of a sidecar
 mod names; // the names of other sidecars and of groups
 mod pattern; // what a line of a log must look like
 mod port; // the port, or the map of ports
+mod relations; // what sidecars require of each other
 mod sidecar; // the settings and their defaults
 mod source; // the line and column of a byte
 mod suggest; // the key that was meant
@@ -67,6 +68,8 @@ impl Config {
     fn from_sources(files: &[PathBuf], mut sources: Vec<Source>, mut errors: Vec<Error>) -> Config {
         let Walk { errors: found, template, tables } = walk::walk(&mut sources);
         errors.extend(found);
+        let complete = !errors.iter().any(Error::hides_tables);
+        errors.extend(relations::errors(&tables, complete));
         // Only the directory itself can be missing among the files, and it comes after them.
         let rank = |file: &Path| files.iter().position(|other| other == file).unwrap_or(usize::MAX);
         errors.sort_by_cached_key(|error| (rank(&error.file), error.line, error.column));
@@ -257,6 +260,16 @@ pub(super) mod tests {
         let config = config(&["[defaults]\npause_after = \"1m\"\n[sidecar.a]\npause_after = \"never\""]);
         let [a, z] = ["a", "z"].map(|text| config.sidecar(&name(text)).unwrap().pause_after);
         assert_eq!([a, z], [None, Some(Duration::from_secs(60))]);
+    }
+
+    #[test]
+    fn an_error_between_tables_stops_the_one_that_makes_it() {
+        assert_eq!(runnable(&["[sidecar.a]\nrequires = [\"x\"]\n[sidecar.b]\nrequires = [\"a\"]"]), "bz");
+        assert_eq!(runnable(&["[sidecar.a]\nrequires = [\"b\"]", "[sidecar.b]\nrequires = [\"a\"]"]), "z");
+        assert_eq!(
+            runnable(&["[sidecar.a]\nidle_timeout = \"1m\"\npause_after = \"1m\"\n[sidecar.b]"]),
+            "bz"
+        );
     }
 
     #[test]

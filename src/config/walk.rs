@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use humantime::format_duration;
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::clash;
@@ -37,6 +38,8 @@ pub(super) struct Table {
     pub container: Place,
     /// Whether its engine and container are as written; an error in either leaves open which they are.
     pub certain: bool,
+    /// The sidecars that it requires, each with the place where it says so.
+    pub requires: Vec<(Name, Place)>,
 }
 
 impl Table {
@@ -142,6 +145,7 @@ impl Walk {
         let mut settings = self.template.clone();
         let mut container = place.clone();
         let mut certain = false;
+        let mut requires = Vec::new();
         let (document, parent) = (sidecars.document, sidecars.table);
         if let Some(section) =
             Section::open(document, parent, name.as_str(), path, concerns, &mut self.errors)
@@ -149,11 +153,14 @@ impl Walk {
             self.errors.extend(section.read(KEYS, &mut settings));
             certain = !["container", "engine"].iter().any(|key| section.doubts(key, &self.errors));
             self.errors.extend(section.useless_pause(&settings, &self.errors));
+            let placed =
+                |name: &Spanned<Name>| Some((name.get_ref().clone(), document.sound_place(&name.span())?));
+            requires = settings.requires.iter().filter_map(placed).collect();
             if let Some(value) = section.table.get("container") {
                 container = document.place(&value.span());
             }
         }
-        let table = Table { settings, places: vec![place.clone()], container, certain };
+        let table = Table { settings, places: vec![place.clone()], container, certain, requires };
         self.tables.entry(name).and_modify(|first| first.places.push(place)).or_insert(table);
     }
 }
