@@ -35,7 +35,7 @@ fn is_clean_with_every_key_turned_on() {
     let shipped = config(&[&uncommented()]);
     assert_eq!(shipped.errors(), []);
     let names: Vec<_> = shipped.names().map(|name| name.as_str()).collect();
-    assert_eq!(names, ["blender-worker"]);
+    assert_eq!(names, ["blender-worker", "postgres"]);
 }
 
 #[test]

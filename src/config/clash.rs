@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::error::{Concerns, Error, Wrong, quoted, written};
+use super::error::{Concerns, Error, Wrong, quoted, table_key};
 use super::sidecar::Template;
 use super::source::Place;
 use super::walk::Table;
@@ -31,7 +31,7 @@ pub(super) fn twice(key: &str, places: &[Place], concerns: &Concerns) -> Vec<Err
 pub(super) fn sidecars(tables: &BTreeMap<Name, Table>) -> Vec<Error> {
     tables
         .iter()
-        .flat_map(|(name, table)| twice(&path(name), &table.places, &Concerns::One(name.clone())))
+        .flat_map(|(name, table)| twice(&table_key(name), &table.places, &Concerns::One(name.clone())))
         .collect()
 }
 
@@ -54,7 +54,7 @@ pub(super) fn containers(tables: &BTreeMap<Name, Table>) -> Vec<Error> {
                 elsewhere.container
             );
             let wrong = Wrong::new(what, "a container of its own, or one sidecar with both ports");
-            let key = format!("{}.container", path(name));
+            let key = format!("{}.container", table_key(name));
             errors.push(table.container.error(&key, wrong, Concerns::One((*name).clone())));
         }
     }
@@ -67,8 +67,8 @@ pub(super) fn taken(name: &Name, template: &Template, tables: &BTreeMap<Name, Ta
     let (other, table) =
         tables.iter().find(|(other, table)| table.certain && container(&table.settings, other) == wanted)?;
     let what = format!("the container {} is also that of {name}, which has no table", quoted(wanted.1));
-    let cure = format!("another container here, or one in a table [{}]", path(name));
-    let key = format!("{}.container", path(other));
+    let cure = format!("another container here, or one in a table [{}]", table_key(name));
+    let key = format!("{}.container", table_key(other));
     Some(table.container.error(&key, Wrong::new(what, cure), Concerns::One(name.clone())))
 }
 
@@ -82,8 +82,4 @@ fn container<'a>(settings: &'a Template, name: &'a Name) -> (PathBuf, &'a str) {
         Err(_) => engine.to_owned(),
     };
     (engine, settings.container(name))
-}
-
-fn path(name: &Name) -> String {
-    format!("sidecar.{}", written(name.as_str()))
 }

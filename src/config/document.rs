@@ -50,6 +50,11 @@ impl<'a> Document<'a> {
         Document { source, tables: tables.into_inner(), broken }
     }
 
+    /// Where `span` begins, unless its line has been reported as no TOML.
+    pub(super) fn sound_place(&self, span: &Range<usize>) -> Option<Place> {
+        Some(self.place(span)).filter(|place| !self.broken.contains(&place.line))
+    }
+
     /// Where `span` begins.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         self.source.place(span.start)
@@ -63,8 +68,7 @@ impl<'a> Document<'a> {
         wrong: Wrong,
         concerns: Concerns,
     ) -> Option<Error> {
-        let place = self.place(span);
-        (!self.broken.contains(&place.line)).then(|| place.error(key, wrong, concerns))
+        self.sound_place(span).map(|place| place.error(key, wrong, concerns))
     }
 }
 

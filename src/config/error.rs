@@ -35,12 +35,15 @@ pub enum Concerns {
     One(Name),
 }
 
-/// What is wrong with a value, and what would be right; its place is the value's unless it is `inside`.
+/// What is wrong with a value, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub what: String,
     pub cure: String,
-    pub inside: Option<(String, Range<usize>)>,
+    /// The key inside the value, where it is that one's fault.
+    pub key: Option<String>,
+    /// Where in the value it is; `None`: all of it is meant.
+    pub span: Option<Range<usize>>,
 }
 
 impl Concerns {
@@ -50,6 +53,13 @@ impl Concerns {
             Concerns::All => true,
             Concerns::One(other) => other == name,
         }
+    }
+}
+
+impl Error {
+    /// Whether it leaves open which tables there are: without a key, a line or a whole file could not be read.
+    pub(super) fn hides_tables(&self) -> bool {
+        self.key.is_empty()
     }
 }
 
@@ -67,12 +77,17 @@ impl std::error::Error for Error {}
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Wrong {
-        Wrong { what: what.into(), cure: cure.into(), inside: None }
+        Wrong { what: what.into(), cure: cure.into(), key: None, span: None }
+    }
+
+    /// The same, but it is the part of the value at `span`.
+    pub(super) fn at(self, span: Range<usize>) -> Wrong {
+        Wrong { span: Some(span), ..self }
     }
 
     /// The same, but it is the key `key` inside the value, at `span`.
     pub(super) fn inside(self, key: &str, span: Range<usize>) -> Wrong {
-        Wrong { inside: Some((key.to_owned(), span)), ..self }
+        Wrong { key: Some(key.to_owned()), ..self.at(span) }
     }
 }
 
@@ -104,4 +119,9 @@ pub(super) fn written(key: &str) -> String {
         true => key.to_owned(),
         false => quoted(key),
     }
+}
+
+/// The key of the table of the sidecar `name`.
+pub(super) fn table_key(name: &Name) -> String {
+    format!("sidecar.{}", written(name.as_str()))
 }

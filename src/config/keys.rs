@@ -3,8 +3,9 @@
 use toml::de::DeValue;
 
 use super::error::Wrong;
+use super::names::{group, names};
 use super::port::port;
-use super::sidecar::{Idle, Template, WhenLate};
+use super::sidecar::{Idle, Template, WakeOn, WhenLate};
 use super::suggest::closest;
 use super::value;
 use crate::proxy_protocol::ProxyProtocol;
@@ -22,14 +23,30 @@ pub(super) const KEYS: &[&str] = &[
     "idle_timeout",
     "idle",
     "reply_timeout",
+    "pause_after",
+    "busy_cpu",
     "stop_timeout",
+    "requires",
+    "exclusive",
+    "wake_on",
     "max_connections",
     "max_waiting",
     "proxy_protocol",
 ];
 
-/// Keys that will have a meaning: silently ignoring one would run a sidecar as nobody asked for.
-const LATER: &[&str] = &["pause_after", "busy_cpu", "requires", "exclusive", "wake_on"];
+/// The keys that only a sidecar's own table may have, and why no other may.
+const OWN: &[(&str, &str)] = &[
+    ("requires", "here it would hold for every sidecar, also for those that it names"),
+    (
+        "exclusive",
+        "here it would hold for every sidecar, also for those without a table, of which the others know nothing",
+    ),
+];
+
+/// The keys that `[defaults]` may have.
+pub(super) fn shared() -> Vec<&'static str> {
+    KEYS.iter().filter(|key| OWN.iter().all(|(own, _)| own != *key)).copied().collect()
+}
 
 /// Sets one key of [`KEYS`]; any other is left alone.
 pub(super) fn set(settings: &mut Template, key: &str, value: &DeValue) -> Result<(), Vec<Wrong>> {
@@ -51,7 +68,15 @@ pub(super) fn set(settings: &mut Template, key: &str, value: &DeValue) -> Result
             settings.idle = value::choice(value, &choices)?;
         }
         "reply_timeout" => settings.reply_timeout = value::duration(value)?,
+        "pause_after" => settings.pause_after = value::duration_or_never(value)?,
+        "busy_cpu" => settings.busy_cpu = value::percent(value)?,
         "stop_timeout" => settings.stop_timeout = value::duration_or_zero(value)?,
+        "requires" => names(value, &mut settings.requires)?,
+        "exclusive" => settings.exclusive = Some(group(value)?),
+        "wake_on" => {
+            let choices = [("connect", WakeOn::Connect), ("data", WakeOn::Data)];
+            settings.wake_on = value::choice(value, &choices)?;
+        }
         "max_connections" => settings.max_connections = value::count(value)?,
         "max_waiting" => settings.max_waiting = value::count(value)?,
         "proxy_protocol" => {
@@ -68,8 +93,8 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> Option<Wrong> {
     if known.contains(&key) {
         return None;
     }
-    if LATER.contains(&key) {
-        return Some(Wrong::new("not supported yet", "remove it"));
+    if let Some((_, what)) = OWN.iter().find(|(own, _)| *own == key) {
+        return Some(Wrong::new(*what, "it belongs in [sidecar.NAME]"));
     }
     let cure = match closest(key, known) {
         Some(meant) => format!("did you mean {meant}?"),
@@ -85,7 +110,7 @@ mod tests {
 
     use toml::de::DeValue;
 
-    use super::{KEYS, LATER, Template, set, unknown};
+    use super::{KEYS, OWN, Template, set, shared, unknown};
 
     #[test]
     fn every_key_is_set_and_refuses_what_it_cannot_be() {
@@ -105,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn later_keys_are_told_from_unknown_ones() {
-        for key in LATER {
-            assert!(!KEYS.contains(key), "{key}");
-            assert_eq!(unknown(key, KEYS).unwrap().what, "not supported yet");
+    fn keys_of_one_sidecar_are_told_from_unknown_ones() {
+        for (key, what) in OWN {
+            assert_eq!(unknown(key, KEYS), None);
+            assert_eq!(unknown(key, &shared()).unwrap().what, *what);
         }
         assert_eq!(unknown("colour", KEYS).unwrap().what, "unknown key");
         assert_eq!(unknown("port", KEYS), None);

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::name::Name;
 
 pub use error::Error;
-pub use sidecar::{Idle, Port, Ready, Sidecar, WhenLate};
+pub use pattern::Pattern;
+pub use sidecar::WakeOn;
+pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WhenLate};
 use source::Source;
 use walk::{Table, Walk};
 
@@ -15,7 +17,10 @@ mod document; // one file as TOML, and what is no TOML in it
 mod error; // one thing that is wrong
 mod files; // which files, and their text
 mod keys; // the keys of a sidecar
+mod names; // the names of other sidecars and of groups
+mod pattern; // what a line of a log must look like
 mod port; // the port, or the map of ports
+mod relations; // what sidecars require of each other
 mod sidecar; // the settings and their defaults
 mod source; // the line and column of a byte
 mod suggest; // the key that was meant
@@ -61,6 +66,8 @@ impl Config {
     fn from_sources(files: &[PathBuf], mut sources: Vec<Source>, mut errors: Vec<Error>) -> Config {
         let Walk { errors: found, template, tables } = walk::walk(&mut sources);
         errors.extend(found);
+        let complete = !errors.iter().any(Error::hides_tables);
+        errors.extend(relations::errors(&tables, complete));
         // Only the directory itself can be missing among the files, and it comes after them.
         let rank = |file: &Path| files.iter().position(|other| other == file).unwrap_or(usize::MAX);
         errors.sort_by_cached_key(|error| (rank(&error.file), error.line, error.column));
@@ -89,9 +96,26 @@ impl Config {
             }
         };
         match errors.is_empty() {
-            true => Ok(settings.clone().named(name.clone())),
+            true => Ok(settings.clone().named(name.clone(), self.rivals(name))),
             false => Err(errors),
         }
+    }
+
+    /// The others in the group of the sidecar `name`, without those of which nobody can tell the container.
+    fn rivals(&self, name: &Name) -> Vec<Rival> {
+        let group = |table: &Table| table.settings.exclusive.clone();
+        let Some(own) = self.tables.get(name).and_then(group) else {
+            return Vec::new();
+        };
+        let in_group = |(other, table): &(&Name, &Table)| {
+            *other != name && table.settings.exclusive.as_ref() == Some(&own) && table.is_certain()
+        };
+        let rival = |(other, table): (&Name, &Table)| Rival {
+            name: other.clone(),
+            engine: table.settings.engine.clone(),
+            container: table.settings.container(other).to_owned(),
+        };
+        self.tables.iter().filter(in_group).map(rival).collect()
     }
 }
 
@@ -204,6 +228,46 @@ pub(super) mod tests {
         let errors = config.sidecar(&name("z")).unwrap_err();
         let message = errors.iter().map(ToString::to_string).collect::<String>();
         assert!(message.starts_with("0:2:13: sidecar.a.container: the container \"z\""), "{message}");
+    }
+
+    #[test]
+    fn rivals_are_the_others_of_the_group_whose_container_is_certain() {
+        let text = "[sidecar.a]\nexclusive = \"g\"
+            [sidecar.b]\nexclusive = \"g\"\ncontainer = \"x\"\nengine = \"unix:///b\"\nidle_timeout = 5
+            [sidecar.other]\nexclusive = \"h\"
+            [sidecar.none]
+            [sidecar.doubtful]\nexclusive = \"g\"\ncontainer = 5";
+        let config = config(&[text, "[sidecar.twice]\nexclusive = \"g\"", "[sidecar.twice]"]);
+        let rivals = |text: &str| config.sidecar(&name(text)).unwrap().rivals;
+        let b = Rival { name: name("b"), engine: Some("/b".into()), container: "x".into() };
+        assert_eq!(rivals("a"), [b]);
+        for alone in ["other", "none", "nobody"] {
+            assert_eq!(rivals(alone), [], "{alone}");
+        }
+    }
+
+    #[test]
+    fn says_what_a_sidecar_requires_in_the_order_of_the_list() {
+        let config = config(&["[sidecar.a]\nrequires = [\"c\", \"b\"]", "[sidecar.b]", "[sidecar.c]"]);
+        assert_eq!(config.errors(), []);
+        assert_eq!(config.sidecar(&name("a")).unwrap().requires, [name("c"), name("b")]);
+    }
+
+    #[test]
+    fn a_sidecar_need_not_pause_because_others_do() {
+        let config = config(&["[defaults]\npause_after = \"1m\"\n[sidecar.a]\npause_after = \"never\""]);
+        let [a, z] = ["a", "z"].map(|text| config.sidecar(&name(text)).unwrap().pause_after);
+        assert_eq!([a, z], [None, Some(Duration::from_secs(60))]);
+    }
+
+    #[test]
+    fn an_error_between_tables_stops_the_one_that_makes_it() {
+        assert_eq!(runnable(&["[sidecar.a]\nrequires = [\"x\"]\n[sidecar.b]\nrequires = [\"a\"]"]), "bz");
+        assert_eq!(runnable(&["[sidecar.a]\nrequires = [\"b\"]", "[sidecar.b]\nrequires = [\"a\"]"]), "z");
+        assert_eq!(
+            runnable(&["[sidecar.a]\nidle_timeout = \"1m\"\npause_after = \"1m\"\n[sidecar.b]"]),
+            "bz"
+        );
     }
 
     #[test]

@@ -39,6 +39,8 @@ fn value() -> impl Strategy<Value = String> {
         "\"[0-9a-f:.\\[\\]]{0,20}:[0-9]{0,6}\"",
         "-?[0-9]{1,25}",
         "0[xob][0-9a-f]{1,25}",
+        "\\[ ?(\"?[a-d]{0,2}\"? ?, ?){0,3}\\]",
+        "\"log:[a-z0-9(){}\\[\\]|*+?,^$. ]{0,30}\"",
         "\\{ ?\"?[0-9+]{0,6}\"? ?= ?[0-9]{1,6} ?\\}",
         "[\"'\\[{]{0,3}\\PC{0,10}[\"'\\]}]{0,3}",
         Just("\"never\"".to_owned()),
@@ -99,10 +101,13 @@ fn text_that_is_deep_or_long_is_read() {
     check(&format!("{}a = 1", "a.".repeat(200_000)));
     check(&format!("a = {}", "[".repeat(500_000)));
     check(&format!("[defaults]\nport = {}", "9".repeat(500_000)));
+    check(&format!("[defaults]\nready = \"log:{}\"", "(".repeat(200_000)));
+    check(&format!("[sidecar.a]\nrequires = [{}]", "\"b\", ".repeat(10_000)));
     check(&format!("[defaults]\nidle_timeout = \"{}\"", "ä".repeat(200_000)));
     check(&"a\n".repeat(100_000));
     check(&(0..20_000).map(|n| format!("key{n} = {n}\n")).collect::<String>());
     check(&(0..2_000).map(|n| format!("[sidecar.s{n}]\ncontainer = \"x\"\n")).collect::<String>());
+    check(&(0..300).map(|n| format!("[sidecar.s{n}]\nrequires = [\"s{}\"]\n", n + 1)).collect::<String>());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::error::{Wrong, quoted, shortened};
+use super::pattern::Pattern;
 use super::sidecar::Ready;
 use crate::socket::Address;
 
@@ -14,7 +15,7 @@ const DURATION: &str = r#"a duration in quotes, such as "90s", "5m" or "1h30m""#
 const ENGINE: &str = r#"an absolute path such as "unix:///run/docker.sock""#;
 const ADDRESS: &str =
     r#"an IP address and port such as "127.0.0.1:8080" or "[::1]:8080", or "unix:/absolute/path""#;
-const READY: &str = r#""tcp", "http:/PATH", "http-ok:/PATH" or "healthy""#;
+const READY: &str = r#""tcp", "http:/PATH", "http-ok:/PATH", "healthy" or "log:REGEX""#;
 const NAME: &str = "a letter or digit, then letters, digits, '_', '.' or '-'";
 
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -35,7 +36,8 @@ pub(super) fn duration(value: &DeValue) -> Result<Duration, Wrong> {
 pub(super) fn duration_or_zero(value: &DeValue) -> Result<Duration, Wrong> {
     let text = text(value, DURATION)?;
     if text == "never" {
-        return Err(Wrong::new("\"never\" is only for idle_timeout", "a duration of at most 365 days"));
+        let what = "\"never\" is only for idle_timeout and pause_after";
+        return Err(Wrong::new(what, "a duration of at most 365 days"));
     }
     // humantime takes this for months, and nobody puts a container to sleep after five of them.
     if text.contains('M') {
@@ -80,6 +82,14 @@ pub(super) fn number(value: &DeValue, least: i64, most: i64, meaning: &str) -> R
 pub(super) fn count(value: &DeValue) -> Result<usize, Wrong> {
     let count = number(value, 1, 1_000_000, "a number of connections")?;
     usize::try_from(count).map_err(|_| Wrong::new("not a number of connections", "a smaller number"))
+}
+
+/// A share of one core in percent, which on a machine of many may be above 100; `None` for 0.
+pub(super) fn percent(value: &DeValue) -> Result<Option<u32>, Wrong> {
+    let percent = number(value, 0, 100_000, "a percentage of one core")?;
+    let percent =
+        u32::try_from(percent).map_err(|_| Wrong::new("not a percentage of one core", "a smaller number"))?;
+    Ok((percent > 0).then_some(percent))
 }
 
 /// One of the words in `choices`.
@@ -142,7 +152,7 @@ pub(super) fn ready(value: &DeValue) -> Result<Ready, Wrong> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("http", path) => request_path(path).map(Ready::Http),
         ("http-ok", path) => request_path(path).map(Ready::HttpOk),
-        ("log", _) => Err(Wrong::new("\"log:…\" is not supported yet", READY)),
+        ("log", pattern) if text != "log" => log_pattern(pattern).map(Ready::Log),
         _ if text == "tcp" => Ok(Ready::Tcp),
         _ if text == "healthy" => Ok(Ready::Healthy),
         _ => Err(Wrong::new(format!("{} is not known", quoted(text)), READY)),
@@ -162,7 +172,7 @@ pub(super) fn kind(value: &DeValue) -> &'static str {
     }
 }
 
-fn text<'a>(value: &'a DeValue, cure: &str) -> Result<&'a str, Wrong> {
+pub(super) fn text<'a>(value: &'a DeValue, cure: &str) -> Result<&'a str, Wrong> {
     match value {
         DeValue::String(text) if text.is_empty() => Err(Wrong::new("empty", cure)),
         DeValue::String(text) => Ok(text),
@@ -196,6 +206,17 @@ fn request_path(path: &str) -> Result<String, Wrong> {
             Err(Wrong::new(format!("{c:?} in the path"), "percent-encode it, such as %20 for a space"))
         }
     }
+}
+
+fn log_pattern(text: &str) -> Result<Pattern, Wrong> {
+    if text.is_empty() {
+        return Err(Wrong::new("no pattern after \"log:\"", "one such as \"log:listening on port\""));
+    }
+    Pattern::new(text).map_err(|complaint| {
+        // TOML takes every backslash in double quotes for its own.
+        let cure = r"a regular expression such as 'log:listening on port \d+', in single quotes";
+        Wrong::new(format!("{} is no pattern: {complaint}", quoted(text)), cure)
+    })
 }
 
 #[cfg(test)]
@@ -253,6 +274,17 @@ mod tests {
     }
 
     #[test]
+    fn no_percentage_is_none() {
+        let read = |text| percent(DeValue::parse(text).unwrap().get_ref());
+        assert_eq!(read("0"), Ok(None));
+        assert_eq!(read("10"), Ok(Some(10)));
+        assert_eq!(read("100_000"), Ok(Some(100_000)));
+        for text in ["-1", "100_001", "10.5", "\"10%\""] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn takes_addresses_that_need_no_lookup() {
         assert_eq!(read(address, "127.0.0.1:80"), Ok(Address::Tcp(([127, 0, 0, 1], 80).into())));
         assert!(matches!(read(address, "[::1]:80"), Ok(Address::Tcp(_))));
@@ -294,6 +326,10 @@ mod tests {
         assert_eq!(read(ready, "healthy"), Ok(Ready::Healthy));
         assert_eq!(read(ready, "http:/"), Ok(Ready::Http("/".into())));
         assert_eq!(read(ready, "http-ok:/a?b=c:d&e=%20"), Ok(Ready::HttpOk("/a?b=c:d&e=%20".into())));
+        assert_eq!(
+            read(ready, "log:a: b+"),
+            Pattern::new("a: b+").map(Ready::Log).map_err(|_| unreachable!())
+        );
         for text in [
             "",
             "tcp:",
@@ -303,7 +339,10 @@ mod tests {
             "http:/a b",
             "http:/a#b",
             "http:/\n",
-            "log:x",
+            "log",
+            "log:",
+            "log:(",
+            "log:a{99999}{99999}",
             "HTTP:/",
         ] {
             assert!(read(ready, text).is_err(), "{text}");

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use humantime::format_duration;
+use toml::Spanned;
 use toml::de::DeTable;
 
 use super::clash;
 use super::document::{Document, skip_lines_without_value};
-use super::error::{Concerns, Error, Wrong, quoted, written};
-use super::keys::{KEYS, set, unknown};
+use super::error::{Concerns, Error, Wrong, table_key, written};
+use super::keys::{KEYS, set, shared, unknown};
+use super::names::name;
 use super::sidecar::Template;
 use super::source::{Place, Source};
 use super::suggest::closest;
@@ -35,6 +38,15 @@ pub(super) struct Table {
     pub container: Place,
     /// Whether its engine and container are as written; an error in either leaves open which they are.
     pub certain: bool,
+    /// The sidecars that it requires, each with the place where it says so.
+    pub requires: Vec<(Name, Place)>,
+}
+
+impl Table {
+    /// Whether its engine and container are as written, in one place.
+    pub(super) fn is_certain(&self) -> bool {
+        self.certain && self.places.len() == 1
+    }
 }
 
 /// One table on its way into the settings.
@@ -57,7 +69,7 @@ pub(super) fn walk(sources: &mut [Source]) -> Walk {
         walk.refuse_unknown_sections(document);
     }
     walk.share(&documents, "helper", &["engine"]);
-    walk.share(&documents, "defaults", KEYS);
+    walk.share(&documents, "defaults", &shared());
     for document in &documents {
         walk.read_sidecars(document);
     }
@@ -94,15 +106,16 @@ impl Walk {
     /// Reads the table `name` of every file into the template.
     fn share(&mut self, documents: &[Document], name: &str, known: &[&str]) {
         let mut places: BTreeMap<String, Vec<Place>> = BTreeMap::new();
-        for document in documents {
-            let Some(section) = self.open(document, name) else {
-                continue;
-            };
+        let sections: Vec<_> = documents.iter().filter_map(|document| self.open(document, name)).collect();
+        for section in &sections {
             self.errors.extend(section.read(known, &mut self.template));
             for key in section.table.keys() {
-                places.entry(section.path(key.get_ref())).or_default().push(document.place(&key.span()));
+                let place = section.document.place(&key.span());
+                places.entry(section.path(key.get_ref())).or_default().push(place);
             }
         }
+        let useless = sections.iter().find_map(|section| section.useless_pause(&self.template, &self.errors));
+        self.errors.extend(useless);
         for (key, places) in &places {
             self.errors.extend(clash::twice(key, places, &Concerns::All));
         }
@@ -114,12 +127,10 @@ impl Walk {
         };
         for key in sidecars.table.keys() {
             let text = key.get_ref().as_ref();
-            match Name::new(text) {
+            match name(text) {
                 Ok(name) => self.read_sidecar(&sidecars, name, document.place(&key.span())),
                 // Whose table it was meant to be is anybody's guess, so it concerns all.
-                Err(message) => {
-                    let (what, cure) = message.rsplit_once(": ").unwrap_or((&message, "another name"));
-                    let wrong = Wrong::new(what.replace(&format!("{text:?}"), &quoted(text)), cure);
+                Err(wrong) => {
                     let path = sidecars.path(text);
                     self.errors.extend(document.error(&key.span(), &path, wrong, Concerns::All));
                 }
@@ -129,24 +140,27 @@ impl Walk {
 
     /// Reads the table of the sidecar `name`, which begins at `place`.
     fn read_sidecar(&mut self, sidecars: &Section, name: Name, place: Place) {
-        let path = sidecars.path(name.as_str());
+        let path = table_key(&name);
         let concerns = Concerns::One(name.clone());
         let mut settings = self.template.clone();
         let mut container = place.clone();
         let mut certain = false;
+        let mut requires = Vec::new();
         let (document, parent) = (sidecars.document, sidecars.table);
         if let Some(section) =
             Section::open(document, parent, name.as_str(), path, concerns, &mut self.errors)
         {
-            let errors = section.read(KEYS, &mut settings);
-            let doubtful = [section.path("container"), section.path("engine")];
-            certain = !errors.iter().any(|error| doubtful.contains(&error.key));
+            self.errors.extend(section.read(KEYS, &mut settings));
+            certain = !["container", "engine"].iter().any(|key| section.doubts(key, &self.errors));
+            self.errors.extend(section.useless_pause(&settings, &self.errors));
+            let placed =
+                |name: &Spanned<Name>| Some((name.get_ref().clone(), document.sound_place(&name.span())?));
+            requires = settings.requires.iter().filter_map(placed).collect();
             if let Some(value) = section.table.get("container") {
                 container = document.place(&value.span());
             }
-            self.errors.extend(errors);
         }
-        let table = Table { settings, places: vec![place.clone()], container, certain };
+        let table = Table { settings, places: vec![place.clone()], container, certain, requires };
         self.tables.entry(name).and_modify(|first| first.places.push(place)).or_insert(table);
     }
 }
@@ -192,15 +206,48 @@ impl<'a> Section<'a> {
                 errors.extend(self.document.error(&key.span(), &path, wrong, self.concerns.clone()));
                 continue;
             }
-            for mut wrong in set(settings, name, value.get_ref()).err().unwrap_or_default() {
-                let (path, span) = match wrong.inside.take() {
-                    Some((key, span)) => (format!("{path}.{}", written(&key)), span),
-                    None => (path.clone(), value.span()),
+            for wrong in set(settings, name, value.get_ref()).err().unwrap_or_default() {
+                let span = wrong.span.clone().unwrap_or_else(|| value.span());
+                let path = match &wrong.key {
+                    Some(key) => format!("{path}.{}", written(key)),
+                    None => path.clone(),
                 };
                 errors.extend(self.document.error(&span, &path, wrong, self.concerns.clone()));
             }
         }
         errors
+    }
+
+    /// The error of a pause that would never come, because this table's `settings` let the sidecar sleep before.
+    fn useless_pause(&self, settings: &Template, errors: &[Error]) -> Option<Error> {
+        let (pause, idle) = (settings.pause_after?, settings.idle_timeout?);
+        let keys = ["pause_after", "idle_timeout"];
+        if pause < idle || keys.iter().any(|key| self.doubts(key, errors)) {
+            return None;
+        }
+        // Where the table has neither key, the error is that of [defaults].
+        let (key, value) = keys.iter().find_map(|key| Some((*key, self.table.get(*key)?)))?;
+        let (pause, idle) = (format_duration(pause), format_duration(idle));
+        let wrong = match key {
+            "pause_after" => Wrong::new(
+                format!("it would never be paused: idle_timeout is {idle}"),
+                format!("less than {idle}, or \"never\""),
+            ),
+            _ => Wrong::new(
+                format!("it would never be paused: pause_after is {pause}"),
+                format!("more than {pause}, or pause_after = \"never\" beside it"),
+            ),
+        };
+        self.document.error(&value.span(), &self.path(key), wrong, self.concerns.clone())
+    }
+
+    /// Whether `errors` leave open what `key` is meant to be, here or else in what all sidecars share.
+    fn doubts(&self, key: &str, errors: &[Error]) -> bool {
+        let (path, broken) = match self.table.get(key) {
+            Some(value) => (self.path(key), self.document.sound_place(&value.span()).is_none()),
+            None => (format!("defaults.{key}"), false),
+        };
+        broken || errors.iter().any(|error| error.key == path)
     }
 
     fn path(&self, key: &str) -> String {
