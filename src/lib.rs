@@ -24,6 +24,9 @@ mod state;
 mod status;
 // what is told of a sidecar, in words
 mod events;
+// one wake at a time in an exclusive group
+#[cfg_attr(not(test), expect(dead_code))]
+mod group;
 // which address stands behind a port
 mod route;
 // whether an address answers yet
