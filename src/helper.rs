@@ -115,7 +115,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
             () = tick(&mut watchdog) => systemd::notify_watchdog(),
             _ = hangup.recv() => house.reload(),
             (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
-                calls.spawn_local(answer(caller));
+                calls.spawn_local(answer(caller, Rc::default()));
             }
             Some(_) = calls.join_next() => {}
             Some(Ok(rest)) = lives.join_next() => match rest {

@@ -35,7 +35,14 @@ mod readiness;
 mod dial;
 
 // the control socket
+#[cfg_attr(not(test), expect(dead_code))]
 mod control;
+// what can be asked of a sidecar by those who are not its clients
+#[cfg_attr(not(test), expect(dead_code))]
+mod calls;
+// who keeps a sidecar awake
+#[cfg_attr(not(test), expect(dead_code))]
+mod holds;
 // what starts and stops containers
 mod engine;
 // bytes from one socket to another and back
