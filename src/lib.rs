@@ -24,6 +24,9 @@ mod state;
 mod status;
 // what is told of a sidecar, in words
 mod events;
+// a sidecar's holds on those that it requires
+#[cfg_attr(not(test), expect(dead_code))]
+mod requirements;
 // one wake at a time in an exclusive group
 #[cfg_attr(not(test), expect(dead_code))]
 mod group;
@@ -34,8 +37,10 @@ mod readiness;
 // a connection to a container that is thought to answer
 mod dial;
 
-// the control socket
+// the other sidecars, wherever they live
 #[cfg_attr(not(test), expect(dead_code))]
+mod neighbours;
+// the control socket
 mod control;
 // what can be asked of a sidecar by those who are not its clients
 #[cfg_attr(not(test), expect(dead_code))]
