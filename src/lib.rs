@@ -30,6 +30,12 @@ mod state;
 mod status;
 // what is told of a sidecar, in words
 mod events;
+// a sidecar's holds on those that it requires
+#[cfg_attr(not(test), expect(dead_code))]
+mod requirements;
+// one wake at a time in an exclusive group
+#[cfg_attr(not(test), expect(dead_code))]
+mod group;
 // which address stands behind a port
 mod route;
 // whether an address answers yet
@@ -37,8 +43,17 @@ mod readiness;
 // a connection to a container that is thought to answer
 mod dial;
 
+// the other sidecars, wherever they live
+#[cfg_attr(not(test), expect(dead_code))]
+mod neighbours;
 // the control socket
 mod control;
+// what can be asked of a sidecar by those who are not its clients
+#[cfg_attr(not(test), expect(dead_code))]
+mod calls;
+// who keeps a sidecar awake
+#[cfg_attr(not(test), expect(dead_code))]
+mod holds;
 // what starts and stops containers
 mod engine;
 // bytes from one socket to another and back

@@ -206,6 +206,11 @@ impl Listener {
         Ok(listener)
     }
 
+    /// Where it listens; none for an unnamed or abstract unix socket.
+    pub fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
     /// The port that clients connect to; none for a unix socket.
     pub fn port(&self) -> Option<u16> {
         match self.address {

@@ -1,0 +1,234 @@
+//! What can be asked of a sidecar by those who are not its clients: calls over a channel to its owner.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::holds::Hold;
+use crate::name::Name;
+
+/// Something asked of a sidecar.
+#[derive(Debug)]
+pub enum Call {
+    /// Wake, and keep awake until the hold is dropped. Answered when it is ready, or with the reason why not.
+    Hold {
+        /// Who wants it.
+        by: String,
+        /// Where the hold goes.
+        answer: Answer<Hold>,
+    },
+    /// Sleep if nobody uses it, because `to` needs its group. Answered when it sleeps, or with the reason why not.
+    Yield {
+        /// The sidecar that wants to be awake instead.
+        to: Name,
+        /// Where the answer goes.
+        answer: Answer<()>,
+    },
+}
+
+impl Call {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Call::Hold { answer, .. } => answer.is_closed(),
+            Call::Yield { answer, .. } => answer.is_closed(),
+        }
+    }
+}
+
+/// The way back to the caller. One that is dropped tells them that the sidecar's life has ended.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Sender<Result<T, Refusal>>);
+
+impl<T> Answer<T> {
+    /// What was asked for. A caller who has gone gets nothing: a hold ends at once.
+    pub fn give(self, what: T) {
+        let _ = self.0.send(Ok(what));
+    }
+
+    /// Why not.
+    pub fn refuse(self, refusal: Refusal) {
+        let _ = self.0.send(Err(refusal));
+    }
+
+    /// Whether the caller has gone.
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Waits until the caller has gone.
+    pub async fn closed(&mut self) {
+        self.0.closed().await;
+    }
+}
+
+/// Why something that was asked for is not done, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What stands in the way.
+    #[serde(skip)]
+    pub kind: RefusalKind,
+    /// The reason.
+    pub error: String,
+    /// The cure.
+    pub hint: String,
+}
+
+/// What stands in the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Somebody uses it, or keeps it awake.
+    InUse,
+    /// It was tried, and has failed.
+    #[default]
+    Failed,
+    /// There is no sidecar of this name.
+    NoSuchSidecar,
+}
+
+impl Refusal {
+    /// A reason and its cure.
+    pub fn new(kind: RefusalKind, error: impl Into<String>, hint: impl Into<String>) -> Refusal {
+        Refusal { kind, error: error.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.error, self.hint)
+    }
+}
+
+/// The sidecars of this process, and whom to call for each.
+pub type Directory = BTreeMap<Name, Caller>;
+
+/// The callers' end of one sidecar's line.
+#[derive(Clone, Debug)]
+pub struct Caller(mpsc::UnboundedSender<Call>);
+
+/// The sidecar's end of its line.
+#[derive(Debug)]
+pub struct Calls(mpsc::UnboundedReceiver<Call>);
+
+/// A line to one sidecar. Who may call bounds how many calls wait on it.
+pub fn line() -> (Caller, Calls) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Caller(sender), Calls(receiver))
+}
+
+impl Caller {
+    /// Wakes the sidecar and keeps it awake. Cancelling it ends the hold, or the wish for one.
+    pub async fn hold(&self, by: &str) -> Result<Hold, Refusal> {
+        self.ask(|answer| Call::Hold { by: by.to_owned(), answer }).await
+    }
+
+    /// Has the sidecar sleep, if nobody uses it, because `to` needs its group.
+    pub async fn give_way(&self, to: &Name) -> Result<(), Refusal> {
+        self.ask(|answer| Call::Yield { to: to.clone(), answer }).await
+    }
+
+    async fn ask<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        // A line whose end has gone drops the call, and the answer with it.
+        let _ = self.0.send(call(Answer(sender)));
+        let gone = "its helper was leaving and has not answered";
+        answer.await.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::Failed, gone, "ask again")))
+    }
+}
+
+impl Calls {
+    /// The next call whose caller still waits. Cancelling it loses none; it never ends.
+    pub async fn next(&mut self) -> Call {
+        loop {
+            match self.0.recv().await {
+                Some(call) if call.is_abandoned() => {}
+                Some(call) => return call,
+                None => pending().await,
+            }
+        }
+    }
+
+    /// The next call whose caller still waits, if there is one at this moment.
+    pub fn try_next(&mut self) -> Option<Call> {
+        loop {
+            match self.0.try_recv() {
+                Ok(call) if call.is_abandoned() => {}
+                call => return call.ok(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::holds::Holds;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test(flavor = "local")]
+    async fn a_hold_is_given_or_refused() {
+        let (caller, mut calls) = line();
+        let holds = Holds::default();
+        let owner = async {
+            for turn in 0..2 {
+                let Call::Hold { by, answer } = calls.next().await else { panic!("no hold") };
+                match turn {
+                    0 => answer.give(holds.take(&by)),
+                    _ => answer.refuse(Refusal::new(RefusalKind::Failed, "it is broken", "mend it")),
+                }
+            }
+        };
+        let asker = async {
+            let hold = caller.hold("web").await.unwrap();
+            assert_eq!(holds.by(), ["web"]);
+            drop(hold);
+            assert!(holds.is_empty());
+            assert_eq!(caller.hold("web").await.unwrap_err().to_string(), "it is broken: mend it");
+        };
+        tokio::join!(owner, asker);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn whose_caller_has_gone_is_passed_over() {
+        let (caller, mut calls) = line();
+        let web = Name::new("web").unwrap();
+        assert!(timeout(SOON, caller.hold("impatient")).await.is_err());
+        assert!(calls.try_next().is_none());
+        assert!(timeout(SOON, caller.hold("impatient")).await.is_err());
+        let owner = async {
+            let Call::Yield { to, answer } = calls.next().await else { panic!("no yield") };
+            assert_eq!(to, web);
+            answer.give(());
+        };
+        assert_eq!(tokio::join!(caller.give_way(&web), owner).0, Ok(()));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn an_owner_notices_that_his_caller_has_gone() {
+        let (caller, mut calls) = line();
+        let owner = async {
+            let Call::Hold { mut answer, .. } = calls.next().await else { panic!("no hold") };
+            assert!(!answer.is_closed());
+            answer.closed().await;
+            assert!(answer.is_closed());
+        };
+        let asker = async { assert!(timeout(SOON, caller.hold("impatient")).await.is_err()) };
+        tokio::join!(owner, asker);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn nobody_waits_for_a_sidecar_that_has_left() {
+        let (caller, mut calls) = line();
+        let (answer, ()) = tokio::join!(caller.hold("a"), async { drop(calls.next().await) });
+        assert_eq!(answer.unwrap_err().kind, RefusalKind::Failed);
+        drop(calls);
+        assert_eq!(caller.hold("b").await.unwrap_err().kind, RefusalKind::Failed);
+    }
+}

@@ -1,0 +1,76 @@
+//! What the control socket refuses, and with which status.
+
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use super::body::{Body, json};
+use crate::calls::{Directory, Refusal, RefusalKind};
+use crate::name::Name;
+
+/// A refusal on its way to an HTTP caller.
+pub struct Refused {
+    status: StatusCode,
+    refusal: Refusal,
+    /// The method that is right for the path.
+    allow: Option<&'static str>,
+}
+
+impl Refused {
+    fn new(status: StatusCode, error: String, hint: String) -> Refused {
+        Refused { status, refusal: Refusal::new(RefusalKind::Failed, error, hint), allow: None }
+    }
+
+    /// No call is at this path.
+    pub fn no_such_path(path: &str) -> Refused {
+        let hint = "ask for /v1/sidecars/NAME/hold or /v1/sidecars/NAME/yield";
+        Refused::new(StatusCode::NOT_FOUND, format!("nothing is at {path:?}"), hint.into())
+    }
+
+    /// The directory has no sidecar of this name.
+    pub fn no_such_sidecar(name: &str, directory: &Directory) -> Refused {
+        let here: Vec<_> = directory.keys().map(Name::as_str).collect();
+        let hint = format!("this helper has: {}", here.join(", "));
+        Refused::new(StatusCode::NOT_FOUND, format!("no sidecar {name:?} here"), hint)
+    }
+
+    /// The path is right, the method is not.
+    pub fn wrong_method(method: &Method, allowed: &'static str) -> Refused {
+        let (error, hint) = (format!("{method} is not for this path"), format!("use {allowed}"));
+        let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, error, hint);
+        Refused { allow: Some(allowed), ..refused }
+    }
+
+    /// A parameter is missing, unknown or of no use.
+    pub fn malformed(error: String, hint: &str) -> Refused {
+        Refused::new(StatusCode::BAD_REQUEST, error, hint.into())
+    }
+
+    /// A call that is planned.
+    pub fn not_yet(name: &Name) -> Refused {
+        let hint = format!("POST /v1/sidecars/{name}/hold wakes it, as a connection to its own port does");
+        Refused::new(StatusCode::NOT_IMPLEMENTED, "this version answers only hold and yield".into(), hint)
+    }
+
+    /// The answer that says so.
+    pub fn response(&self) -> Response<Body> {
+        let mut text = serde_json::to_vec(&self.refusal).unwrap_or_default();
+        text.push(b'\n');
+        let mut response = json(Body::whole(text));
+        *response.status_mut() = self.status;
+        if let Some(allowed) = self.allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        let status = match refusal.kind {
+            RefusalKind::InUse => StatusCode::CONFLICT,
+            RefusalKind::Failed => StatusCode::SERVICE_UNAVAILABLE,
+            RefusalKind::NoSuchSidecar => StatusCode::NOT_FOUND,
+        };
+        Refused { status, refusal, allow: None }
+    }
+}
