@@ -93,6 +93,16 @@ impl Refusal {
     pub fn new(kind: RefusalKind, error: impl Into<String>, hint: impl Into<String>) -> Refusal {
         Refusal { kind, error: error.into(), hint: hint.into() }
     }
+
+    /// Somebody uses it.
+    pub fn in_use(why: &str) -> Refusal {
+        Refusal::new(RefusalKind::InUse, why, "ask again when it is quiet")
+    }
+
+    /// It cannot be woken.
+    pub fn failed(why: &str) -> Refusal {
+        Refusal::new(RefusalKind::Failed, why, "journalctl has the whole story")
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -11,14 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Interval, interval};
 
-use crate::calls::line;
+use crate::calls::{Directory, line};
 use crate::config::Config;
 use crate::control::server::answer;
 use crate::engine::Engines;
 use crate::journal;
 use crate::limits;
 use crate::name::Name;
-use crate::neighbours::{Directory, Neighbours};
+use crate::neighbours::{Neighbours, sockets_folder};
 use crate::relay::Pipes;
 use crate::sidecar::{Seat, Settings, Surroundings, live};
 use crate::socket::Listeners;
@@ -94,7 +94,8 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
         return Ok(End::Refused);
     }
     let doors: Vec<_> = seats.iter().map(|seat| seat.listeners.clone()).collect();
-    let neighbours = Rc::new(Neighbours::new(directory.clone(), control.directory()));
+    let directory = Rc::new(directory);
+    let neighbours = Rc::new(Neighbours::new(directory.clone(), sockets_folder(&control)));
     let around = Rc::new(Surroundings { engines: Engines::default(), pipes, neighbours });
     let mut lives = JoinSet::new();
     for seat in seats {
@@ -117,8 +118,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
             }
             Some(()) = reloads.recv() => house.reload(),
             (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
-                let directory = directory.clone();
-                calls.spawn_local(async move { answer(caller, &directory).await });
+                calls.spawn_local(answer(caller, directory.clone()));
             }
             Some(_) = calls.join_next() => {}
             () = board.one_rests() => {}

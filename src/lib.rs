@@ -31,10 +31,8 @@ mod status;
 // what is told of a sidecar, in words
 mod events;
 // a sidecar's holds on those that it requires
-#[cfg_attr(not(test), expect(dead_code))]
 mod requirements;
 // one wake at a time in an exclusive group
-#[cfg_attr(not(test), expect(dead_code))]
 mod group;
 // which address stands behind a port
 mod route;
@@ -44,15 +42,12 @@ mod readiness;
 mod dial;
 
 // the other sidecars, wherever they live
-#[cfg_attr(not(test), expect(dead_code))]
 mod neighbours;
 // the control socket
 mod control;
 // what can be asked of a sidecar by those who are not its clients
-#[cfg_attr(not(test), expect(dead_code))]
 mod calls;
 // who keeps a sidecar awake
-#[cfg_attr(not(test), expect(dead_code))]
 mod holds;
 // what starts and stops containers
 mod engine;
