@@ -135,13 +135,6 @@ impl Rules {
             Some(latest.max(connection.in_use_until(self, timeout)?))
         })
     }
-
-    /// How long nothing needs to be looked at: an owed answer may come at any time, and what follows it is due a timeout
-    /// later.
-    fn longest_wait(&self) -> Duration {
-        let waits = [self.idle_timeout, self.pause_after].into_iter().flatten();
-        waits.map(|timeout| timeout.saturating_sub(window(timeout)).max(WINDOW.0)).fold(SELDOM, Duration::min)
-    }
 }
 
 fn window(timeout: Duration) -> Duration {
@@ -171,7 +164,7 @@ impl Activity {
 
     /// What is to be done at `now`.
     pub fn next(&mut self, now: Instant, sight: &Sight) -> Next {
-        let look = now + self.rules.longest_wait();
+        let look = now + self.longest_wait();
         let Some(due) = self.due(sight) else { return Next::Wait(look) };
         let take = |at: Instant| if at <= now { Next::Take(due.step) } else { Next::Wait(at.min(look)) };
         if self.rules.busy_cpu.is_none() || sight.paused {
@@ -212,6 +205,13 @@ impl Activity {
                 None
             }
         }
+    }
+
+    /// How long nothing needs to be looked at: an owed answer may come at any time, and what follows it is due a timeout
+    /// later.
+    pub fn longest_wait(&self) -> Duration {
+        let waits = [self.rules.idle_timeout, self.rules.pause_after].into_iter().flatten();
+        waits.map(|timeout| timeout.saturating_sub(window(timeout)).max(WINDOW.0)).fold(SELDOM, Duration::min)
     }
 
     /// Why it makes no room for another of its group; none if it may, as far as its connections tell.

@@ -121,14 +121,14 @@ impl Room {
         let _: Result<Infallible, _> = timeout_at(deadline, self.gather()).await;
     }
 
-    /// Lets visitors in until the first client has waited for `patience`.
-    pub async fn gather_while_patient(&mut self, patience: Duration) {
+    /// Lets visitors in until the first client has waited for `patience`, which begins at `since` for those who came before.
+    pub async fn gather_while_patient(&mut self, patience: Duration, since: Instant) {
         while self.clients.is_empty() {
             let visit = self.visit(true).await;
             self.keep(visit);
         }
         match self.clients.first() {
-            Some(first) => self.gather_until(first.since + patience).await,
+            Some(first) => self.gather_until(first.since.max(since) + patience).await,
             None => pending().await,
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::calls::Refusal;
 use crate::config::{Ready, Sidecar, WhenLate};
-use crate::engine::{Change, Container, Docker, Error, Event, Location, Started, Watch};
+use crate::engine::{Change, Container, Docker, Error, Location, Started, Watch};
 use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
@@ -49,15 +49,20 @@ pub struct Answering {
 }
 
 /// Asks the engine to start the container, and waits for the answer however long it takes: a start that is cut off may
-/// leave the container half started. Clients are not kept waiting for that. Nothing else is asked of the container before.
-pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<Started, Error> {
+/// leave the container half started. Clients are not kept waiting for that: each has `wake_timeout` from `since` on. Nothing else is asked of the container before.
+pub async fn start(
+    place: Place<'_>,
+    id: &str,
+    since: Instant,
+    room: &mut Room,
+) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
     let mut start = std::pin::pin!(engine.start(id));
     loop {
         tokio::select! {
             biased;
             started = &mut start => return started,
-            () = room.gather_while_patient(settings.wake_timeout) => {
+            () = room.gather_while_patient(settings.wake_timeout, since) => {
                 let reason = format!("the engine has not answered the start within {}", took(settings.wake_timeout));
                 let clients = room.turn_away(&Refusal::failed(&reason));
                 events::wake_failed(settings, &reason, clients, "the start goes on", "");
@@ -69,7 +74,7 @@ pub async fn start(place: Place<'_>, id: &str, room: &mut Room<'_>) -> Result<St
 /// Waits until a container that is up answers; thaws it first if it is frozen.
 pub async fn until_answering(
     place: Place<'_>,
-    room: &mut Room<'_>,
+    room: &mut Room,
     watch: &mut Watch,
     deadline: Instant,
 ) -> Result<Answering, Failure> {

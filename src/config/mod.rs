@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::name::Name;
 
 pub use error::Error;
-pub use pattern::Pattern;
-pub use sidecar::WakeOn;
-pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WhenLate};
+pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WakeOn, WhenLate};
 use source::Source;
 use walk::{Table, Walk};
 

@@ -1,0 +1,91 @@
+//! The other sidecars, wherever they live: in this process, or behind their control sockets.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::calls::{Directory, Refusal};
+use crate::control::client;
+use crate::holds::Hold;
+use crate::name::Name;
+use crate::socket::{Address, Listeners};
+
+/// Where rouse-control@.socket puts the control sockets.
+const SOCKETS: &str = "/run/rouse";
+
+/// Whom to ask for each sidecar.
+#[derive(Debug)]
+pub struct Neighbours {
+    directory: Rc<Directory>,
+    sockets: PathBuf,
+}
+
+impl Neighbours {
+    /// The sidecars of this process, and the folder with the control sockets of all others.
+    pub fn new(directory: Rc<Directory>, sockets: PathBuf) -> Neighbours {
+        Neighbours { directory, sockets }
+    }
+
+    /// Wakes a sidecar and keeps it awake until the hold is dropped.
+    pub async fn hold(&self, name: &Name, by: &str) -> Result<Hold, Refusal> {
+        match self.directory.get(name) {
+            Some(caller) => caller.hold(by).await,
+            None => client::hold(&self.socket(name), name, by).await,
+        }
+    }
+
+    /// Has a sidecar sleep, if nobody uses it, because `to` needs its group.
+    pub async fn give_way(&self, name: &Name, to: &Name) -> Result<(), Refusal> {
+        match self.directory.get(name) {
+            Some(caller) => caller.give_way(to).await,
+            None => client::give_way(&self.socket(name), name, to).await,
+        }
+    }
+
+    fn socket(&self, name: &Name) -> PathBuf {
+        self.sockets.join(format!("{name}.sock"))
+    }
+}
+
+/// The folder of the control sockets: that of our own, as systemd passed it, since all of them have one template.
+pub fn sockets_folder(control: &Listeners) -> PathBuf {
+    let folders = control.iter().filter_map(|listener| match listener.address() {
+        Some(Address::Unix(path)) => path.parent(),
+        _ => None,
+    });
+    let mut absolute = folders.filter(|folder| folder.is_absolute());
+    absolute.next().unwrap_or(Path::new(SOCKETS)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::control::tests::{Helper, name, sidecar};
+
+    #[tokio::test(flavor = "local")]
+    async fn those_of_this_process_are_asked_without_a_socket_and_the_others_by_theirs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, holds_here) = sidecar("here");
+        let (there, holds_there) = sidecar("there");
+        let _helper = Helper::listen(&folder.path().join("there.sock"), there);
+        let neighbours = Neighbours::new(Rc::new(here), folder.path().to_owned());
+        let _held = neighbours.hold(&name("here"), "web").await.unwrap();
+        assert_eq!((holds_here.len(), holds_there.len()), (1, 0));
+        assert!(neighbours.give_way(&name("here"), &name("web")).await.is_err());
+        neighbours.give_way(&name("there"), &name("web")).await.unwrap();
+        let _held = neighbours.hold(&name("there"), "web").await.unwrap();
+        assert_eq!(holds_there.by(), ["web"]);
+        assert!(neighbours.hold(&name("nowhere"), "web").await.is_err());
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn the_sockets_are_where_our_own_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(sockets_folder(&Listeners::new(vec![tcp.into()]).unwrap()), Path::new(SOCKETS));
+        let unix = UnixListener::bind(folder.path().join("web.sock")).unwrap();
+        assert_eq!(sockets_folder(&Listeners::new(vec![unix.into()]).unwrap()), folder.path());
+    }
+}
