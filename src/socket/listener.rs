@@ -115,6 +115,11 @@ impl Listener {
         Poll::Pending
     }
 
+    /// The next client, if one is queued at this moment, whatever the reactor has heard of it.
+    pub(super) fn accept_queued(&self) -> Option<Stream> {
+        Stream::new(self.accept().ok()?, self.is_tcp).ok()
+    }
+
     /// Whether a client is queued at this moment, whatever the reactor has heard of it.
     pub(super) fn has_client(&self) -> bool {
         let mut fds = [PollFd::new(self.io.as_fd(), PollFlags::POLLIN)];

@@ -78,6 +78,11 @@ impl Listeners {
         Poll::Pending
     }
 
+    /// The next client, if one is queued at this moment and there is a descriptor for it, whatever the reactor has heard.
+    pub fn accept_queued(&self) -> Option<(Stream, Option<u16>)> {
+        self.list.iter().find_map(|listener| Some((listener.accept_queued()?, listener.port())))
+    }
+
     /// Waits until a client is queued, and leaves it there.
     pub async fn client(&self) {
         let queued = |context: &mut Context<'_>| {
