@@ -342,7 +342,7 @@ mod tests {
         let start = Instant::now();
         let sight = sight(start, []);
         let mut activity = Activity::new(Rules { busy_cpu: Some(10), ..RULES }, start);
-        let mut next = |activity: &mut Activity, seconds| activity.next(at(start, seconds), &sight);
+        let next = |activity: &mut Activity, seconds| activity.next(at(start, seconds), &sight);
         assert_eq!(next(&mut activity, 0), Next::Wait(at(start, 290)));
         assert_eq!(next(&mut activity, 290), Next::Measure);
         assert_eq!(activity.measured(at(start, 290), Duration::from_secs(7), &sight), None);

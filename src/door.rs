@@ -66,11 +66,6 @@ impl Door {
         }
     }
 
-    /// Its sockets.
-    pub fn listeners(&self) -> &Listeners {
-        &self.listeners
-    }
-
     /// The next client that asks. Cancelling it loses none.
     pub async fn accept(&mut self) -> Client {
         loop {
@@ -398,7 +393,7 @@ mod tests {
         let silent = [client(address), client(address)];
         let _third = saying_client(address, "third");
         nobody_asks(&mut door).await;
-        assert!(!door.is_asked() && door.listeners().has_client());
+        assert!(!door.is_asked() && door.listeners.has_client());
         assert_eq!(door.porch.len(), 2);
         let leaving = spawn(|| {
             thread::sleep(SHORT);

@@ -196,7 +196,7 @@ impl House {
         for (name, life) in &self.lives {
             let settings = self.settings(name);
             if settings.is_ok() || life.borrow().is_err() {
-                life.send_replace(settings);
+                drop(life.send_replace(settings));
             }
         }
     }

@@ -21,7 +21,6 @@ mod warnings;
 // clients that came before their container was ready, and callers
 mod room;
 // who comes in at a sidecar's sockets, and when he counts as asking
-#[cfg_attr(not(test), expect(dead_code))]
 mod door;
 // the open connections: their tasks are the count
 mod connections;

@@ -72,7 +72,7 @@ mod tests {
         let _helper = Helper::listen(&folder.path().join("there.sock"), there);
         let neighbours = Neighbours::new(Rc::new(here), folder.path().to_owned());
         let _held = neighbours.hold(&name("here"), "web").await.unwrap();
-        assert_eq!((holds_here.len(), holds_there.len()), (1, 0));
+        assert_eq!((holds_here.by().len(), holds_there.by().len()), (1, 0));
         assert!(neighbours.give_way(&name("here"), &name("web")).await.is_err());
         neighbours.give_way(&name("there"), &name("web")).await.unwrap();
         let _held = neighbours.hold(&name("there"), "web").await.unwrap();

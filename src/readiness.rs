@@ -64,7 +64,6 @@ pub async fn response(
 ///
 /// A log that ends or breaks off is read again from the run's beginning: whether the container has ended the caller hears from
 /// the engine's events. An error is what waiting cannot cure: a log that cannot be read, a container that is gone.
-
 pub async fn logged(
     engine: &Docker,
     container: &Container,

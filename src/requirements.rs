@@ -154,7 +154,7 @@ mod tests {
         let requirements = Requirements::wake(&names, &name("web"), &neighbours).await.unwrap();
         assert!(is_held(&holds_here) && is_held(&holds_there));
         drop(requirements);
-        until(|| holds_here.is_empty() && holds_there.is_empty()).await;
+        until(|| holds_here.by().is_empty() && holds_there.by().is_empty()).await;
         Requirements::wake(&[], &name("web"), &neighbours).await.unwrap();
     }
 
@@ -166,7 +166,7 @@ mod tests {
         let refused = Requirements::wake(&names, &name("web"), &neighbours(here, folder.path())).await;
         let (which, refusal) = refused.unwrap_err();
         assert_eq!((which, refusal.error.as_str()), (name("broken"), "it does not start"));
-        until(|| holds.is_empty()).await;
+        until(|| holds.by().is_empty()).await;
     }
 
     #[tokio::test(flavor = "local")]
@@ -178,11 +178,11 @@ mod tests {
         let neighbours = neighbours(Directory::new(), folder.path());
         let _kept = Requirements::wake(&[name("there")], &name("web"), &neighbours).await.unwrap();
         drop(helper);
-        until(|| holds.is_empty()).await;
+        until(|| holds.by().is_empty()).await;
         let _helper = Helper::listen(&socket, there);
         until(|| is_held(&holds)).await;
         holds.end_all();
-        assert!(holds.is_empty());
+        assert!(holds.by().is_empty());
         until(|| is_held(&holds)).await;
     }
 
@@ -196,6 +196,6 @@ mod tests {
         let _helper = Helper::listen(&folder.path().join("there.sock"), there);
         until(|| is_held(&holds)).await;
         drop(kept);
-        until(|| holds.is_empty()).await;
+        until(|| holds.by().is_empty()).await;
     }
 }

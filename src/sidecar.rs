@@ -349,7 +349,8 @@ impl Sidecar {
         let Surroundings { neighbours, .. } = &*self.around;
         let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
         let woken = meanwhile(room, wake).await;
-        let woken = woken.map_err(|(required, why)| Failure::Requirement { required, why: why.to_string() })?;
+        let woken =
+            woken.map_err(|(required, why)| Failure::Requirement { required, why: why.to_string() })?;
         self.requirements = Some(woken);
         Ok(())
     }

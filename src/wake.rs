@@ -50,12 +50,7 @@ pub struct Answering {
 
 /// Asks the engine to start the container, and waits for the answer however long it takes: a start that is cut off may
 /// leave the container half started. Clients are not kept waiting for that: each has `wake_timeout` from `since` on. Nothing else is asked of the container before.
-pub async fn start(
-    place: Place<'_>,
-    id: &str,
-    since: Instant,
-    room: &mut Room,
-) -> Result<Started, Error> {
+pub async fn start(place: Place<'_>, id: &str, since: Instant, room: &mut Room) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
     let mut start = std::pin::pin!(engine.start(id));
     loop {

@@ -22,7 +22,8 @@ impl Warnings {
     /// Of a `ready` that tells less than it seems to.
     pub fn of_readiness(&self, settings: &Sidecar, container: &Container) {
         if settings.ready == Ready::Healthy && !container.has_healthcheck() {
-            let text = "ready = \"healthy\", but the container has no HEALTHCHECK: waiting for its port instead";
+            let text =
+                "ready = \"healthy\", but the container has no HEALTHCHECK: waiting for its port instead";
             once(&self.no_healthcheck, settings, format_args!("{text}"));
         }
         if settings.ready == Ready::Tcp

@@ -57,7 +57,7 @@ pub fn sidecar(text: &str) -> (Directory, Rc<Holds>) {
         loop {
             match calls.next().await {
                 Call::Hold { by, answer } => answer.give(list.take(&by)),
-                Call::Yield { answer, .. } if list.is_empty() => answer.give(()),
+                Call::Yield { answer, .. } if list.by().is_empty() => answer.give(()),
                 Call::Yield { answer, .. } => {
                     let error = format!("it is held by {}", list.by().join(", "));
                     answer.refuse(Refusal::new(RefusalKind::InUse, error, "end that"));
@@ -85,7 +85,7 @@ fn web() -> (TempDir, PathBuf, Helper, Calls) {
 }
 
 async fn until_empty(holds: &Holds) {
-    while !holds.is_empty() {
+    while !holds.by().is_empty() {
         timeout(ENOUGH, holds.one_ended()).await.expect("the hold has not ended");
     }
 }

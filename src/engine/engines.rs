@@ -21,6 +21,10 @@ impl Engines {
     pub fn at(&self, socket: Option<&Path>) -> Rc<Docker> {
         let usual = || USUAL.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(USUAL[0]));
         let socket = socket.unwrap_or_else(usual);
-        self.known.borrow_mut().entry(socket.to_owned()).or_insert_with(|| Rc::new(Docker::new(socket))).clone()
+        self.known
+            .borrow_mut()
+            .entry(socket.to_owned())
+            .or_insert_with(|| Rc::new(Docker::new(socket)))
+            .clone()
     }
 }

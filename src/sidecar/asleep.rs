@@ -1,15 +1,18 @@
 //! Asleep: from a look that finds nobody who wants it, to the one who asks.
 
-use tokio::time::{Duration, sleep};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::{Seat, Sidecar};
+use crate::calls::{Refusal, RefusalKind};
 use crate::config;
 use crate::engine::{Change, Error, Event, Watch};
 use crate::events;
 use crate::room::Room;
 use crate::state::State;
 use crate::wake::start;
-use std::rc::Rc;
 
 /// How often a porch is looked at where clients stand who have sent nothing yet.
 const PORCH_PERIOD: Duration = Duration::from_secs(1);
@@ -20,16 +23,10 @@ impl Seat {
     pub(super) async fn usable_settings(&mut self) -> Rc<config::Sidecar> {
         let mut told = None;
         loop {
-            let settings = self.settings.borrow_and_update().clone();
-            let errors = match settings {
+            let errors = match self.settings.borrow_and_update().clone() {
                 Ok(settings) => return settings,
                 Err(errors) => errors,
             };
-            // Whoever asked for the last reload has not been mended by it.
-            if told.is_some() {
-                drop(self.listeners.accept().await);
-                self.listeners.reset_queued();
-            }
             if told.as_ref() != Some(&errors) {
                 if let Some(first) = errors.first() {
                     self.status.set(format!("configuration rejected: {first}"));
@@ -38,12 +35,25 @@ impl Seat {
                 told = Some(errors);
             }
             tokio::select! {
-                () = self.listeners.client() => drop(self.reload.send(())),
-                Ok(()) = self.settings.changed() => continue,
+                // The sender lives as long as the helper.
+                _ = self.settings.changed() => {}
+                () = self.listeners.client() => if !self.is_mended().await {
+                    drop(self.listeners.accept().await);
+                    self.listeners.reset_queued();
+                },
+                call = self.calls.next() => if !self.is_mended().await {
+                    let hint = "rouse check shows what is wrong with it";
+                    call.refuse(Refusal::new(RefusalKind::Failed, "its configuration is rejected", hint));
+                },
             }
-            // The sender lives as long as the helper.
-            let _ = self.settings.changed().await;
         }
+    }
+
+    /// Has the configuration read again.
+    async fn is_mended(&mut self) -> bool {
+        let _ = self.reload.send(());
+        let _ = self.settings.changed().await;
+        self.settings.borrow().is_ok()
     }
 }
 
@@ -55,9 +65,7 @@ impl Sidecar {
         let state = record.state;
         let repeated = match (state, id) {
             (State::Asleep | State::Awake, _) => return Ok(()),
-            (State::Waking, Some(id)) => {
-                start(self.place(), &id, tokio::time::Instant::now(), room).await.map(drop)
-            }
+            (State::Waking, Some(id)) => start(self.place(), &id, Instant::now(), room).await.map(drop),
             (_, Some(id)) => match self.engine.inspect(&id).await {
                 Ok(found) if !found.is_up() || !self.state.is_of_run(found.started_at()) => Ok(()),
                 Ok(_) if state == State::Sleeping => {

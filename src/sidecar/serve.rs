@@ -16,6 +16,7 @@ use crate::engine::{Change, Container, Docker, Error, Event, Watch};
 use crate::failure::Failure;
 use crate::name::Name;
 use crate::room::{Room, Visit};
+use crate::state::State;
 use crate::wake::until_answering;
 
 /// How often the status line follows the count of connections.
@@ -49,7 +50,7 @@ pub enum End {
 
 /// What the engine was asked, and says.
 enum Told {
-    Container(Result<Container, Error>),
+    Container(Box<Result<Container, Error>>),
     CpuTime(Result<Duration, Error>),
 }
 
@@ -88,7 +89,7 @@ impl Sidecar {
                 told = answered(&mut question) => {
                     question = None;
                     match told {
-                        Told::Container(found) => match self.compare(up, found, connections) {
+                        Told::Container(found) => match self.compare(up, *found, connections) {
                             Found::AsBefore => {}
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
@@ -178,7 +179,7 @@ impl Sidecar {
                             Ok(answering) => {
                                 self.woken(&answering, begun, room);
                                 connections.thaw();
-                                self.enter(crate::state::State::Awake, Some(&answering.container));
+                                self.enter(State::Awake, Some(&answering.container));
                                 *up = self.admit(answering, room, connections);
                             }
                             // It was on its way down when it was found; who waits has it woken.
@@ -213,7 +214,7 @@ impl Sidecar {
             self.part_with(connections);
             self.run = Some(Run::of(&found));
             *up = Up::found(found);
-            self.enter(if up.is_paused { crate::state::State::Paused } else { crate::state::State::Awake }, Some(&up.container));
+            self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
             return Found::AsBefore;
         }
         match (up.is_paused, found.is_paused()) {
@@ -240,8 +241,9 @@ impl Sidecar {
     }
 
     fn ask_for_container(&self, up: &Up) -> Question {
-        let (engine, name, id) = (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
-        Box::pin(async move { Told::Container(look_up(&engine, &name, &id).await) })
+        let (engine, name, id) =
+            (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
+        Box::pin(async move { Told::Container(Box::new(look_up(&engine, &name, &id).await)) })
     }
 
     fn ask_for_cpu_time(&self, up: &Up) -> Question {

@@ -105,13 +105,7 @@ impl Sidecar {
     }
 
     /// The engine would not: the container is as it was, and its idle clock begins anew.
-    fn carry_on(
-        &mut self,
-        up: &Up,
-        activity: &mut Activity,
-        connections: &mut Connections,
-        error: &Error,
-    ) {
+    fn carry_on(&mut self, up: &Up, activity: &mut Activity, connections: &mut Connections, error: &Error) {
         if !up.is_paused {
             connections.thaw();
         }
