@@ -1,6 +1,7 @@
 //! The life of one sidecar, in a straight line: look → wake or adopt → serve until unused → pause or sleep.
 
 mod asleep; // from a look that finds nobody to the one who asks
+mod waking; // from the one who asks to a container that answers
 mod failing; // what becomes of clients while it cannot be woken
 mod serve; // from a container that is up to one that is unused or dead
 mod steps; // pausing, unpausing, sleeping, burying
@@ -17,9 +18,8 @@ use crate::calls::Calls;
 use crate::config::{self, Idle};
 use crate::connections::Connections;
 use crate::door::{Asks, Door};
-use crate::engine::{Container, Docker, Engines, Error, Started, Watch};
+use crate::engine::{Container, Docker, Engines, Error, Watch};
 use crate::events;
-use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::holds::Holds;
 use crate::journal;
@@ -30,14 +30,11 @@ use crate::requirements::Requirements;
 use crate::room::Room;
 use crate::route::Route;
 use crate::socket::Listeners;
-use crate::state::{self, State, StateFile};
+use crate::state::{State, StateFile};
 use crate::status::Status;
-use crate::wake::{Answering, Place, start, until_answering};
+use crate::wake::Place;
 use crate::warnings::Warnings;
 use serve::End;
-
-/// How often a container that was on its way down when it was to be started is started.
-const STARTS: usize = 3;
 
 /// The settings in force, or why there are none.
 pub type Settings = Result<Rc<config::Sidecar>, Rc<[config::Error]>>;
@@ -305,88 +302,6 @@ impl Sidecar {
         up
     }
 
-    /// Starts a stopped container, after what it requires, and waits until it answers.
-    async fn wake(
-        &mut self,
-        container: Container,
-        room: &mut Room,
-        watch: &mut Watch,
-        connections: &mut Connections,
-    ) -> Result<Up, Failure> {
-        let begun = Instant::now();
-        self.status.set(format!("waking: starting {}", self.settings.container));
-        events::waking(&self.settings);
-        let turn = self.take_turn(room).await?;
-        self.wake_required(room).await?;
-        let may_begin = Instant::now();
-        let mut tries = 1;
-        let answering = loop {
-            self.enter(State::Waking, Some(&container));
-            let started = start(self.place(), &container.id, may_begin, room).await?;
-            self.enter(State::Awake, Some(&container));
-            // Whoever came while the engine took its time has a time of his own.
-            let since = room.clients().first().map_or_else(Instant::now, |client| client.since);
-            let deadline = since.max(may_begin) + self.settings.wake_timeout;
-            match until_answering(self.place(), room, watch, deadline).await {
-                // It was being stopped when the start was asked for, which a start does not undo.
-                Err(Failure::Died { .. }) if started == Started::Already && tries < STARTS => tries += 1,
-                answering => break answering?,
-            }
-        };
-        // From the start on the engine tells the others of its group that it is up.
-        drop(turn);
-        self.woken(&answering, begun, room);
-        Ok(self.admit(answering, room, connections))
-    }
-
-    async fn take_turn(&self, room: &mut Room) -> Result<Option<crate::group::GroupLock>, Failure> {
-        let Surroundings { engines, neighbours, .. } = &*self.around;
-        let locks = state::directory();
-        meanwhile(room, take_turn(&self.settings, engines, neighbours, &locks)).await
-    }
-
-    async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
-        let Surroundings { neighbours, .. } = &*self.around;
-        let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
-        let woken = meanwhile(room, wake).await;
-        let woken =
-            woken.map_err(|(required, why)| Failure::Requirement { required, why: why.to_string() })?;
-        self.requirements = Some(woken);
-        Ok(())
-    }
-
-    fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
-        self.state.update(|record| record.failures = 0);
-        self.told = None;
-        if !answering.late {
-            events::ready(&self.settings, begun.elapsed(), room.clients().len());
-        }
-    }
-
-    /// Lets those who have waited through to a container that answers; the probe's connection is the first one's.
-    fn admit(&mut self, answering: Answering, room: &mut Room, connections: &mut Connections) -> Up {
-        let Answering { container, route, mut first, probed, .. } = answering;
-        for client in room.open() {
-            let Ok(address) = route.address(client.port) else { continue };
-            match first.take_if(|_| probed == address) {
-                Some(stream) => connections.relay(client.stream, stream),
-                None => connections.dial(client.stream, address.clone(), route.grace(&address)),
-            }
-        }
-        if let Some(unused) = first {
-            connections.let_go(unused);
-        }
-        self.answer_callers(room);
-        self.run = Some(Run::of(&container));
-        Up { container, route: Some(route), is_paused: false }
-    }
-
-    fn answer_callers(&self, room: &mut Room) {
-        for caller in room.answer() {
-            caller.answer.give(self.holds.take(&caller.by));
-        }
-    }
-
     /// Leaves connections to a container that runs no more to themselves, and begins anew.
     fn part_with(&mut self, connections: &mut Connections) {
         self.run = None;
@@ -430,14 +345,5 @@ impl Sidecar {
             listeners: &self.listeners,
             warnings: &self.warnings,
         }
-    }
-}
-
-/// Whoever comes while something else is done waits.
-async fn meanwhile<T>(room: &mut Room, done: impl Future<Output = T>) -> T {
-    tokio::select! {
-        biased;
-        done = done => done,
-        never = room.gather() => match never {},
     }
 }

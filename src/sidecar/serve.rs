@@ -76,6 +76,18 @@ impl Sidecar {
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if up.route.is_none() && room.is_waited_in() {
+                // What was asked meanwhile may be of another run.
+                (question, recheck) = (None, Some(Instant::now()));
+                match self.open(up, room, watch, connections).await {
+                    // It was on its way down when it was found; who waits has it woken.
+                    Err(Failure::Died { .. }) => {
+                        let found = self.engine.inspect(&self.settings.container).await.ok().map(Box::new);
+                        return Ok(End::Died { found, by_hand: by_hand(killed) });
+                    }
+                    opened => opened?,
+                }
+            }
             let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
@@ -170,29 +182,28 @@ impl Sidecar {
                         room.keep(visit);
                         return Ok(End::Stirred);
                     }
-                    (visit, None) => {
-                        room.keep(visit);
-                        // What was asked meanwhile may be of another run.
-                        (question, recheck) = (None, Some(Instant::now()));
-                        let begun = Instant::now();
-                        match until_answering(self.place(), room, watch, begun + self.settings.wake_timeout).await {
-                            Ok(answering) => {
-                                self.woken(&answering, begun, room);
-                                connections.thaw();
-                                self.enter(State::Awake, Some(&answering.container));
-                                *up = self.admit(answering, room, connections);
-                            }
-                            // It was on its way down when it was found; who waits has it woken.
-                            Err(Failure::Died { .. }) => {
-                                let found = self.engine.inspect(&self.settings.container).await.ok();
-                                return Ok(End::Died { found: found.map(Box::new), by_hand: by_hand(killed) });
-                            }
-                            Err(failure) => return Err(failure),
-                        }
-                    }
+                    (visit, None) => room.keep(visit),
                 },
             }
         }
+    }
+
+    /// Waits until a container that was found up answers, and lets those who wait through to it.
+    async fn open(
+        &mut self,
+        up: &mut Up,
+        room: &mut Room,
+        watch: &mut Watch,
+        connections: &mut Connections,
+    ) -> Result<(), Failure> {
+        let begun = Instant::now();
+        let deadline = begun + self.settings.wake_timeout;
+        let answering = until_answering(self.place(), room, watch, deadline).await?;
+        self.woken(&answering, begun, room);
+        connections.thaw();
+        self.enter(State::Awake, Some(&answering.container));
+        *up = self.admit(answering, room, connections);
+        Ok(())
     }
 
     /// What has become of the container that is up.
