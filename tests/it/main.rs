@@ -15,6 +15,7 @@ mod crowd; // many clients, many sidecars, full tables
 mod ends; // how a connection ends: after a half-close, after urgent data
 mod engine; // the calls to the engine: version, order, every refusal shown
 mod handover; // which sockets are taken, by which names, and what is refused
+mod holds; // who holds a sidecar wakes it and keeps it awake
 mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
 mod load; // what must go on while bytes or clients never cease

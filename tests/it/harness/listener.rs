@@ -50,6 +50,13 @@ impl Listener {
         Listener { name: name.to_owned(), address, fd }
     }
 
+    /// A control socket where its sidecar's neighbours look for it.
+    pub fn control(folder: &Path, sidecar: &str) -> Listener {
+        let path = folder.join(format!("{sidecar}.sock"));
+        let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        Listener { name: "control".into(), address: Address::Unix(path), fd }
+    }
+
     /// Anything else that a wrong unit could hand over.
     pub fn other(name: &str, fd: OwnedFd) -> Listener {
         Listener { name: name.to_owned(), address: Address::Nowhere, fd }

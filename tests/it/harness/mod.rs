@@ -3,6 +3,7 @@
 mod between; // a helper with the test on both of its sides
 mod client; // what a client sees: answers, clean ends, resets
 mod container; // a container for one test, removed with it
+mod control; // the control socket of a sidecar, as another program calls it
 mod docker; // the engine's command line, and what the suite may use
 mod host; // what systemd is to a helper: it holds the sockets and knows how the helper fares
 mod listener; // one listening socket and its name
@@ -18,6 +19,7 @@ mod wait; // deadlines instead of sleeps
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
+pub use control::{Control, Kept, Reply};
 pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};
 pub use host::Host;
 pub use listener::{Address, Kind, queued};

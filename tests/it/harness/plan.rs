@@ -62,6 +62,12 @@ impl Plan {
         self
     }
 
+    /// The control socket of a sidecar, in a folder that hosts may share as they share /run/rouse.
+    pub fn control(mut self, folder: &Path, sidecar: &str) -> Plan {
+        self.listeners.push(Listener::control(folder, sidecar));
+        self
+    }
+
     /// A descriptor that is no listening stream socket.
     pub fn other(mut self, name: &str, fd: impl Into<OwnedFd>) -> Plan {
         self.listeners.push(Listener::other(name, fd.into()));
