@@ -237,6 +237,10 @@ impl Sidecar {
         if is_another || !container.is_up() {
             self.part_with(connections);
         }
+        if connections.is_empty() {
+            // What they begin with may have been set anew.
+            *connections = self.no_connections();
+        }
         let mut up = if container.is_up() {
             self.adopt(container, connections)
         } else if room.is_asked() {

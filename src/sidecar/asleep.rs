@@ -94,6 +94,11 @@ impl Sidecar {
 
     /// Waits until somebody asks for it or its container is started by somebody else. Meanwhile the helper may leave.
     pub(super) async fn rest(&mut self, room: &mut Room, watch: &mut Watch) {
+        self.until_wanted(room, watch).await;
+        self.status.rise();
+    }
+
+    async fn until_wanted(&mut self, room: &mut Room, watch: &mut Watch) {
         while !room.is_asked() {
             let all_gone = self.remains.is_empty() && room.door().is_empty();
             if all_gone {

@@ -102,7 +102,7 @@ impl Sidecar {
                     question = None;
                     match told {
                         Told::Container(found) => match self.compare(up, *found, connections) {
-                            Found::AsBefore => {}
+                            Found::Up => watch.follow(&up.container.id),
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
                         },
@@ -142,6 +142,9 @@ impl Sidecar {
                     yield_now().await;
                     let now = Instant::now();
                     let sight = self.sight(up, connections);
+                    if yields.take_if(|(_, answer)| answer.is_closed()).is_some() {
+                        activity.hurry(None);
+                    }
                     if yields.is_some() && let Some(why) = activity.use_seen(now, &sight) {
                         activity.hurry(None);
                         yields.take().into_iter().for_each(|(_, answer)| answer.refuse(Refusal::in_use(&why)));
@@ -225,8 +228,11 @@ impl Sidecar {
             self.part_with(connections);
             self.run = Some(Run::of(&found));
             *up = Up::found(found);
+            if up.is_paused {
+                connections.freeze();
+            }
             self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
-            return Found::AsBefore;
+            return Found::Up;
         }
         match (up.is_paused, found.is_paused()) {
             (false, true) => self.frozen(up, connections),
@@ -234,7 +240,7 @@ impl Sidecar {
             _ => {}
         }
         up.container = found;
-        Found::AsBefore
+        Found::Up
     }
 
     fn sight(&self, up: &Up, connections: &Connections) -> Sight {
@@ -265,7 +271,7 @@ impl Sidecar {
 
 /// What a look at the container showed.
 enum Found {
-    AsBefore,
+    Up,
     Unknown,
     Dead(Option<Box<Container>>),
 }

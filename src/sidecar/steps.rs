@@ -111,6 +111,7 @@ impl Sidecar {
         }
         self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
         activity.count_use(Instant::now());
+        activity.hurry(None);
         journal::warn(&self.name, format_args!("the container stays as it is: {error}"));
     }
 

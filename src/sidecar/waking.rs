@@ -9,6 +9,7 @@ use crate::events;
 use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::group::GroupLock;
+use crate::name::Name;
 use crate::requirements::Requirements;
 use crate::room::Room;
 use crate::state::{self, State};
@@ -27,10 +28,10 @@ impl Sidecar {
         connections: &mut Connections,
     ) -> Result<Up, Failure> {
         let begun = Instant::now();
-        self.status.set(format!("waking: starting {}", self.settings.container));
         events::waking(&self.settings);
         let turn = self.take_turn(room).await?;
         self.wake_required(room).await?;
+        self.status.set(format!("waking: starting {}", self.settings.container));
         let may_begin = Instant::now();
         let mut tries = 1;
         let answering = loop {
@@ -55,11 +56,18 @@ impl Sidecar {
     async fn take_turn(&self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
         let Surroundings { engines, neighbours, .. } = &*self.around;
         let locks = state::directory();
+        if let Some(group) = &self.settings.exclusive {
+            self.status.set(format!("waking: waiting for its turn in group {group}"));
+        }
         meanwhile(room, take_turn(&self.settings, engines, neighbours, &locks)).await
     }
 
     async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
         let Surroundings { neighbours, .. } = &*self.around;
+        if !self.settings.requires.is_empty() {
+            let names: Vec<_> = self.settings.requires.iter().map(Name::as_str).collect();
+            self.status.set(format!("waking: waiting for {}", names.join(", ")));
+        }
         let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
         let woken = meanwhile(room, wake).await;
         let woken =
