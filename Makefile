@@ -40,7 +40,7 @@ test:                 ## run all tests
 bench:                ## measure the relay beside its peers (seven minutes)
 	tests/bench-relay/run --json docs/bench.json --svg docs/bench.svg
 
-bench-wake:           ## measure what rouse adds to a container's start
+bench-wake:           ## measure what rouse adds to a container's start and thaw
 	tests/bench-wake/run
 
 check:                ## formatting and lints

@@ -79,6 +79,8 @@ pub enum Next {
 pub struct Activity {
     rules: Rules,
     last_use: Instant,
+    /// When the engine would not pause it: not before its next use is it asked again.
+    pause_refused: Option<Instant>,
     /// Since when somebody waits for it to make room.
     hurried: Option<Instant>,
     /// The first of two readings.
@@ -144,7 +146,7 @@ fn window(timeout: Duration) -> Duration {
 impl Activity {
     /// What has made the container run counts as use.
     pub fn new(rules: Rules, now: Instant) -> Activity {
-        Activity { rules, last_use: now, hurried: None, first: None, rested: None }
+        Activity { rules, last_use: now, pause_refused: None, hurried: None, first: None, rested: None }
     }
 
     /// From now on these decide.
@@ -155,6 +157,11 @@ impl Activity {
     /// Something that was no byte counts as use: a wake, the end of a hold.
     pub fn count_use(&mut self, now: Instant) {
         self.last_use = now;
+    }
+
+    /// The engine would not pause it.
+    pub fn refuse_pause(&mut self, now: Instant) {
+        self.pause_refused = Some(now);
     }
 
     /// Somebody needs its group and waits for it to make room, or waits no longer.
@@ -246,7 +253,8 @@ impl Activity {
             Some(Due { at, step, window: window(timeout?) })
         };
         let sleep = due(rules.idle_timeout, Step::Sleep);
-        let pause = due(rules.pause_after, Step::Pause).filter(|_| !sight.paused);
+        let refused = |due: &Due| self.pause_refused.is_some_and(|refused| due.at <= refused);
+        let pause = due(rules.pause_after, Step::Pause).filter(|due| !sight.paused && !refused(due));
         match (pause, sleep) {
             (Some(pause), Some(sleep)) => Some(if pause.at < sleep.at { pause } else { sleep }),
             (pause, sleep) => pause.or(sleep),
@@ -335,6 +343,19 @@ mod tests {
         let owing = sight(start, [seen(start, 10, 0)]);
         assert_eq!(due(rules, start, &owing).unwrap().0, 3610);
         assert_eq!(due(Rules { idle_timeout: None, ..rules }, start, &paused), None);
+    }
+
+    #[test]
+    fn a_pause_that_was_refused_is_due_again_after_the_next_use_and_does_not_put_off_sleep() {
+        let start = Instant::now();
+        let rules = Rules { pause_after: Some(Duration::from_secs(60)), ..RULES };
+        let mut activity = Activity::new(rules, start);
+        activity.refuse_pause(at(start, 60));
+        let unused = sight(start, []);
+        assert_eq!(activity.next(at(start, 60), &unused), Next::Wait(at(start, 110)));
+        assert_eq!(activity.next(at(start, 300), &unused), Next::Take(Step::Sleep));
+        let used = sight(start, [seen(start, 70, 80)]);
+        assert_eq!(activity.next(at(start, 140), &used), Next::Take(Step::Pause));
     }
 
     #[test]

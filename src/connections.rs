@@ -21,6 +21,8 @@ use crate::socket::{Address, Stream};
 const STILL: Duration = Duration::from_millis(500);
 /// The same where bytes are under way to a client: a slow one makes room for them in large steps.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
+/// How long after a pause by somebody's hand it may take until that is known here.
+const LAG: Duration = Duration::from_secs(1);
 
 /// The connections to one run of a container, and what came of those that have ended.
 #[derive(Debug)]
@@ -76,6 +78,19 @@ impl Connections {
     /// something of it.
     pub fn freeze(&mut self) {
         self.frozen_since.get_or_insert_with(Instant::now);
+        self.bell.listen(true);
+    }
+
+    /// Their container was frozen by somebody else a moment ago: what came just before and is not answered may have come too
+    /// late.
+    pub fn freeze_lately(&mut self) {
+        let now = Instant::now();
+        let late = |meter: &Meter| {
+            let up = meter.up.last();
+            (up >= meter.down.last() && now.duration_since(up) < LAG).then_some(up)
+        };
+        let since = self.open.values().filter_map(|(meter, _)| late(meter)).min().unwrap_or(now);
+        self.frozen_since.get_or_insert(since);
         self.bell.listen(true);
     }
 
@@ -193,11 +208,13 @@ impl Connections {
 
     /// What the open ones look like now.
     pub fn seen(&self) -> Vec<Seen> {
+        // Who leaves a frozen container waits for no answer of it.
+        let asked = |ended: Instant| self.frozen_since.is_none_or(|frozen| ended < frozen);
         let seen = |(meter, _): &(Rc<Meter>, AbortHandle)| Seen {
             last_up: meter.up.last(),
             last_down: meter.down.last(),
-            up_ended: meter.up.has_ended(),
-            down_ended: meter.down.has_ended(),
+            up_ended: meter.up.ended().is_some_and(asked),
+            down_ended: meter.down.ended().is_some(),
         };
         self.open.values().map(seen).collect()
     }

@@ -50,6 +50,14 @@ struct State {
 #[serde(rename_all = "PascalCase")]
 struct Health {
     status: Option<String>,
+    failing_streak: Option<i64>,
+    log: Option<Vec<Check>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Check {
+    exit_code: i64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -131,8 +139,15 @@ impl Container {
 
     /// Whether its HEALTHCHECK has passed in this run.
     pub fn is_healthy(&self) -> bool {
-        let health = self.state.health.as_ref().and_then(|health| health.status.as_deref());
-        health == Some("healthy")
+        let Some(health) = &self.state.health else { return false };
+        match health.status.as_deref() {
+            Some("healthy") => true,
+            // A pause makes it so until the next check, whatever the last one was.
+            Some("unhealthy") if health.failing_streak == Some(0) => {
+                health.log.iter().flatten().last().is_some_and(|check| check.exit_code == 0)
+            }
+            _ => false,
+        }
     }
 
     /// Whether it has a HEALTHCHECK at all.
@@ -240,6 +255,17 @@ mod tests {
         for text in ["", "Z", "+02:00", "2026-11-23", "0001-01-01T00:00:00+00:00"] {
             assert_eq!(time(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_pause_does_not_make_a_healthy_container_unhealthy() {
+        let health = |health: &str| container(&format!(r#"{{"Health":{health}}}"#)).is_healthy();
+        assert!(health(r#"{"Status":"healthy","FailingStreak":0,"Log":[]}"#));
+        assert!(health(r#"{"Status":"unhealthy","FailingStreak":0,"Log":[{"ExitCode":1},{"ExitCode":0}]}"#));
+        assert!(!health(r#"{"Status":"unhealthy","FailingStreak":3,"Log":[{"ExitCode":0},{"ExitCode":1}]}"#));
+        assert!(!health(r#"{"Status":"unhealthy","FailingStreak":0,"Log":[{"ExitCode":1}]}"#));
+        assert!(!health(r#"{"Status":"unhealthy","FailingStreak":0,"Log":null}"#));
+        assert!(!health(r#"{"Status":"starting","FailingStreak":0,"Log":[{"ExitCode":0}]}"#));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Lane {
     taken: Cell<u64>,
     passed_on: Cell<u64>,
     last: Cell<Instant>,
-    ended: Cell<bool>,
+    ended: Cell<Option<Instant>>,
     bell: Option<Rc<Bell>>,
 }
 
@@ -68,7 +68,7 @@ impl Meter {
             taken: Cell::new(0),
             passed_on: Cell::new(0),
             last: Cell::new(now),
-            ended: Cell::new(false),
+            ended: Cell::new(None),
             bell,
         };
         Meter { up: lane(Some(bell)), down: lane(None) }
@@ -96,8 +96,8 @@ impl Lane {
         self.last.get()
     }
 
-    /// Whether the sender has said that nothing more comes.
-    pub fn has_ended(&self) -> bool {
+    /// When the sender has said that nothing more comes, if it has.
+    pub fn ended(&self) -> Option<Instant> {
         self.ended.get()
     }
 
@@ -114,7 +114,7 @@ impl Lane {
     }
 
     pub(super) fn end(&self) {
-        self.ended.set(true);
+        self.ended.set(Some(Instant::now()));
     }
 }
 

@@ -68,9 +68,9 @@ impl Sidecar {
             (State::Waking, Some(id)) => start(self.place(), &id, Instant::now(), room).await.map(drop),
             (_, Some(id)) => match self.engine.inspect(&id).await {
                 Ok(found) if !found.is_up() || !self.state.is_of_run(found.started_at()) => Ok(()),
-                Ok(_) if state == State::Sleeping => {
+                Ok(found) if state == State::Sleeping => {
                     self.status.set(format!("going to sleep: stopping {}", self.settings.container));
-                    self.engine.stop(&id, self.settings.stop_timeout).await
+                    self.stop(&id, found.is_paused()).await
                 }
                 // A pause may be on its way that would freeze it under the hands of its next client.
                 Ok(found) if !found.is_paused() => self.engine.pause(&id).await,

@@ -77,6 +77,9 @@ impl Sidecar {
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if up.route.is_none() && room.is_waited_in() {
+                if up.is_paused {
+                    return Ok(End::Stirred);
+                }
                 // What was asked meanwhile may be of another run.
                 (question, recheck) = (None, Some(Instant::now()));
                 match self.open(up, room, watch, connections).await {
@@ -240,6 +243,7 @@ impl Sidecar {
             _ => {}
         }
         up.container = found;
+        self.show(up, connections);
         Found::Up
     }
 

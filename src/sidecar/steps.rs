@@ -33,7 +33,8 @@ impl Sidecar {
             }
             Err(error) if error.is_open() => return Err(error.into()),
             Err(error) => {
-                self.carry_on(up, activity, connections, &error);
+                activity.refuse_pause(Instant::now());
+                self.carry_on(up, connections, &error);
             }
         }
         Ok(false)
@@ -49,7 +50,10 @@ impl Sidecar {
         let begun = Instant::now();
         attended(connections, self.engine.unpause(&up.container.id)).await?;
         self.thawed(up, Some(begun), connections);
-        self.answer_callers(room);
+        // Where nobody has been served yet they wait on, until it answers.
+        if up.route.is_some() {
+            self.answer_callers(room);
+        }
         Ok(false)
     }
 
@@ -64,7 +68,7 @@ impl Sidecar {
     /// The container was frozen by somebody's hand: only a byte or a new connection undoes it.
     pub(super) fn frozen(&mut self, up: &mut Up, connections: &mut Connections) {
         up.is_paused = true;
-        connections.freeze();
+        connections.freeze_lately();
         self.enter(State::Paused, Some(&up.container));
         events::paused(&self.settings, None, connections.len());
     }
@@ -83,8 +87,8 @@ impl Sidecar {
         // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
         self.enter(State::Sleeping, Some(&up.container));
         self.status.set(format!("going to sleep: stopping {}", self.settings.container));
-        let stop = self.engine.stop(&up.container.id, self.settings.stop_timeout);
-        match attended(connections, stop).await {
+        let stopped = attended(connections, self.stop(&up.container.id, up.is_paused)).await;
+        match stopped {
             Ok(()) | Err(Error::NoSuchContainer { .. }) => {
                 let stop = begun.elapsed();
                 connections.settle(room.asked()).await;
@@ -98,20 +102,33 @@ impl Sidecar {
             }
             Err(error) if error.is_open() => Err(error.into()),
             Err(error) => {
-                self.carry_on(up, activity, connections, &error);
+                activity.count_use(Instant::now());
+                activity.hurry(None);
+                self.carry_on(up, connections, &error);
                 Ok(false)
             }
         }
     }
 
-    /// The engine would not: the container is as it was, and its idle clock begins anew.
-    fn carry_on(&mut self, up: &Up, activity: &mut Activity, connections: &mut Connections, error: &Error) {
+    /// Stops a container, one that is frozen after its thaw: a signal that waits for the thaw reaches any of its threads, and
+    /// there are programs that hear it in the first one alone.
+    pub(super) async fn stop(&self, id: &str, is_paused: bool) -> Result<(), Error> {
+        if is_paused {
+            match self.engine.unpause(id).await {
+                Err(error) if error.is_open() => return Err(error),
+                // Whatever that was, the stop tells.
+                _ => {}
+            }
+        }
+        self.engine.stop(id, self.settings.stop_timeout).await
+    }
+
+    /// The engine would not: the container is as it was.
+    fn carry_on(&mut self, up: &Up, connections: &mut Connections, error: &Error) {
         if !up.is_paused {
             connections.thaw();
         }
         self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
-        activity.count_use(Instant::now());
-        activity.hurry(None);
         journal::warn(&self.name, format_args!("the container stays as it is: {error}"));
     }
 

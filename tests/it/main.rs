@@ -8,6 +8,7 @@ mod addresses; // where a container is dialled: networks, host, another containe
 mod around_sleep; // clients that come at any moment around the end of a helper
 mod backpressure; // readers that do not read
 mod burst; // thousands of clients at one moment
+mod busy; // a container that works is in use, whoever is connected
 mod clients; // the usual clients of usual servers see through rouse what they see without it
 mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
@@ -20,6 +21,7 @@ mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
+mod pausing; // a container is frozen between its last use and its sleep, and thawed by whoever wants something of it
 mod pieces; // small pieces that have gathered unread
 mod pipes; // pipes are open while bytes are under way, and a moment longer
 mod proxy_protocol; // what the container is told of its clients before their first byte

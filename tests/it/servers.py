@@ -6,6 +6,7 @@ A connection carries lines, each a command and answered by a line, until one sid
     who           "ID N ADDRESS": which start of this container answers, its how manieth connection this is, where
     ends          how each earlier connection ended: "1:clean 2:reset"
     silent S      works for S seconds without a byte, then "done"
+    burn S        "burning", then works for S seconds on one core, whoever stays or leaves, and logs "rests"
     until-eof     reads to the end of the stream, then "LENGTH SHA256", then closes
     source N      N bytes and their SHA-256 in hex, then closes
     sink          throws away all that comes, as fast as the kernel can
@@ -98,6 +99,9 @@ class Server:
             elif word == "silent":
                 time.sleep(float(rest))
                 conn.sendall(b"done\n")
+            elif word == "burn":
+                threading.Thread(target=burn, args=(float(rest),), daemon=True).start()
+                conn.sendall(b"burning\n")
             elif word == "until-eof":
                 return read_to_end(conn, buffer)
             elif word == "source":
@@ -158,6 +162,13 @@ def throw_away(conn):
     buffer = bytearray(1 << 20)
     while conn.recv_into(buffer, 0, socket.MSG_TRUNC):
         pass
+
+
+def burn(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    say("rests")
 
 
 def await_reset(conn, number):

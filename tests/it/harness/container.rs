@@ -1,5 +1,6 @@
 //! A container for one test, removed with it.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -94,6 +95,16 @@ impl Container {
     #[track_caller]
     pub fn started_at(&self) -> String {
         self.inspect("{{.State.StartedAt}}")
+    }
+
+    /// How many connections this machine has to its port.
+    pub fn connections(&self) -> usize {
+        let ip: Ipv4Addr =
+            self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}").parse().unwrap();
+        let remote = format!("{:08X}:{PORT:04X}", u32::from_ne_bytes(ip.octets()));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.filter(|words| words[2] == remote && words[3] == "01").count()
     }
 
     pub fn logs(&self) -> String {
