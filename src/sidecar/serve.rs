@@ -71,6 +71,8 @@ impl Sidecar {
         let mut recheck = None;
         let mut question: Option<Question> = None;
         let mut yields: Option<(Name, Answer<()>)> = None;
+        // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
+        activity.hurry(None);
         let mut killed: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
