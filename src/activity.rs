@@ -259,6 +259,9 @@ impl Activity {
 }
 
 #[cfg(test)]
+mod simulation;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
