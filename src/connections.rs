@@ -22,6 +22,9 @@ const STILL: Duration = Duration::from_millis(500);
 /// The same where bytes are under way to a client: a slow one makes room for them in large steps.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
 
+/// How much later than it happens the engine may tell of a freeze.
+const HEARSAY: Duration = Duration::from_secs(1);
+
 /// The connections to one run of a container, and what came of those that have ended.
 #[derive(Debug)]
 pub struct Connections {
@@ -72,10 +75,21 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Their container is about to be frozen, or was found so: from now on [`Connections::next`] tells when a client wants
+    /// Their container is about to be frozen, or was when it was found: from now on [`Connections::next`] tells when a client wants
     /// something of it.
     pub fn freeze(&mut self) {
         self.frozen_since.get_or_insert_with(Instant::now);
+        self.bell.listen(true);
+    }
+
+    /// Their container was frozen by somebody's hand, which was heard of at `heard`. A client who came or sent something just
+    /// before that, and has had no answer since, may have found it frozen, and counts as coming now.
+    pub fn found_frozen(&mut self, heard: Instant) {
+        let meters = self.open.values().map(|(meter, _)| meter);
+        let unanswered =
+            meters.filter(|meter| meter.down.last() <= meter.up.last()).map(|meter| meter.up.last());
+        let since = unanswered.filter(|last| heard <= *last + HEARSAY).min();
+        self.frozen_since.get_or_insert(since.unwrap_or_else(Instant::now));
         self.bell.listen(true);
     }
 

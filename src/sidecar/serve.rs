@@ -50,7 +50,8 @@ pub enum End {
 
 /// What the engine was asked, and says.
 enum Told {
-    Container(Box<Result<Container, Error>>),
+    /// And since when something was thought to have happened to it.
+    Container(Instant, Box<Result<Container, Error>>),
     CpuTime(Result<Duration, Error>),
 }
 
@@ -103,7 +104,7 @@ impl Sidecar {
                 told = answered(&mut question) => {
                     question = None;
                     match told {
-                        Told::Container(found) => match self.compare(up, *found, connections) {
+                        Told::Container(since, found) => match self.compare(up, since, *found, connections) {
                             Found::AsBefore => {}
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
@@ -125,8 +126,8 @@ impl Sidecar {
                     look.as_mut().reset(Instant::now());
                 }
                 () = at(recheck), if question.is_none() => {
-                    recheck = None;
-                    question = Some(self.ask_for_container(up));
+                    let since = recheck.take().unwrap_or_else(Instant::now);
+                    question = Some(self.ask_for_container(up, since));
                 }
                 happening = connections.next() => match happening {
                     Happening::Stirred => return Ok(End::Stirred),
@@ -212,6 +213,7 @@ impl Sidecar {
     fn compare(
         &mut self,
         up: &mut Up,
+        since: Instant,
         found: Result<Container, Error>,
         connections: &mut Connections,
     ) -> Found {
@@ -231,7 +233,7 @@ impl Sidecar {
             return Found::AsBefore;
         }
         match (up.is_paused, found.is_paused()) {
-            (false, true) => self.frozen(up, connections),
+            (false, true) => self.frozen(up, since, connections),
             (true, false) => self.thawed(up, None, connections),
             _ => {}
         }
@@ -253,10 +255,10 @@ impl Sidecar {
         self.status.set(format!("{state}, open connections: {}", connections.len()));
     }
 
-    fn ask_for_container(&self, up: &Up) -> Question {
+    fn ask_for_container(&self, up: &Up, since: Instant) -> Question {
         let (engine, name, id) =
             (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
-        Box::pin(async move { Told::Container(Box::new(look_up(&engine, &name, &id).await)) })
+        Box::pin(async move { Told::Container(since, Box::new(look_up(&engine, &name, &id).await)) })
     }
 
     fn ask_for_cpu_time(&self, up: &Up) -> Question {

@@ -62,9 +62,9 @@ impl Sidecar {
     }
 
     /// The container was frozen by somebody's hand: only a byte or a new connection undoes it.
-    pub(super) fn frozen(&mut self, up: &mut Up, connections: &mut Connections) {
+    pub(super) fn frozen(&mut self, up: &mut Up, since: Instant, connections: &mut Connections) {
         up.is_paused = true;
-        connections.freeze();
+        connections.found_frozen(since);
         self.enter(State::Paused, Some(&up.container));
         events::paused(&self.settings, None, connections.len());
     }
