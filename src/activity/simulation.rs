@@ -277,6 +277,8 @@ struct Life {
     look: Instant,
     recheck: Option<Instant>,
     question: Option<Question>,
+    /// When the CPU time was last read.
+    read: Option<Instant>,
     yields: Option<Instant>,
     /// In the kernel's queue, each from when on it can be accepted.
     queue: Vec<Instant>,
@@ -320,6 +322,7 @@ impl Life {
             look: now,
             recheck: None,
             question: None,
+            read: None,
             yields: None,
             queue: Vec::new(),
             holds_asked: 0,
@@ -410,8 +413,13 @@ impl Life {
             Some(Question::CpuTime(_)) => {
                 let sight = self.sight();
                 let busy = self.activity.measured(now, self.world.cpu_time, &sight);
-                if busy.is_some() && self.yields.take().is_some() {
-                    self.activity.hurry(None);
+                self.read = Some(now);
+                if busy.is_some() {
+                    // It says so itself, and is held to it.
+                    self.world.used();
+                    if self.yields.take().is_some() {
+                        self.activity.hurry(None);
+                    }
                 }
             }
             Some(Question::Container(_)) => {
@@ -479,6 +487,12 @@ impl Life {
         };
         prop_assert!(step == Step::Sleep || !self.knows_frozen, "it is frozen already");
         if world.measures() && !self.knows_frozen {
+            let read = self.read.is_some_and(|read| world.now <= read + window);
+            prop_assert!(
+                read,
+                "{step:?} though the CPU time was last read {:?} ago",
+                self.read.map(|read| world.now - read)
+            );
             let busy = world.busy_since.map_or(Duration::ZERO, |since| world.now - since);
             prop_assert!(busy <= window * 2 + LONGEST * 2, "{step:?} though busy for {busy:?}");
         }
