@@ -93,8 +93,6 @@ pub struct Activity {
 struct Reading {
     at: Instant,
     cpu_time: Duration,
-    /// When the second one is due.
-    until: Instant,
 }
 
 /// What is due, when, and how far the readings before it are apart.
@@ -103,6 +101,13 @@ struct Due {
     at: Instant,
     step: Step,
     window: Duration,
+}
+
+impl Due {
+    /// When the second reading is due: by what is due now, since rules and hurry may have changed after the first one.
+    fn second_after(&self, first: &Reading) -> Instant {
+        self.at.max(first.at + self.window)
+    }
 }
 
 impl Seen {
@@ -185,7 +190,7 @@ impl Activity {
         self.first = self.first.filter(|first| from <= first.at);
         match self.first {
             None if now < from => Next::Wait(from.min(look)),
-            Some(first) if now < first.until => Next::Wait(first.until),
+            Some(first) if now < due.second_after(&first) => Next::Wait(due.second_after(&first)),
             _ => Next::Measure,
         }
     }
@@ -195,10 +200,9 @@ impl Activity {
     pub fn measured(&mut self, now: Instant, cpu_time: Duration, sight: &Sight) -> Option<u32> {
         let mark = self.rules.busy_cpu?;
         let due = self.due(sight)?;
-        match self.first.take_if(|first| first.until <= now) {
+        match self.first.take_if(|first| due.second_after(first) <= now) {
             None => {
-                let until = due.at.max(now + due.window);
-                self.first = Some(Reading { at: now, cpu_time, until });
+                self.first = Some(Reading { at: now, cpu_time });
                 None
             }
             Some(first) => {
@@ -261,6 +265,9 @@ impl Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 mod tests {

@@ -21,8 +21,8 @@ use crate::socket::{Address, Stream};
 const STILL: Duration = Duration::from_millis(500);
 /// The same where bytes are under way to a client: a slow one makes room for them in large steps.
 const STILL_UNDER_WAY: Duration = Duration::from_secs(30);
-/// How long after a pause by somebody's hand it may take until that is known here.
-const LAG: Duration = Duration::from_secs(1);
+/// How much later than it happens the engine may tell of a freeze.
+const HEARSAY: Duration = Duration::from_secs(1);
 
 /// The connections to one run of a container, and what came of those that have ended.
 #[derive(Debug)]
@@ -74,23 +74,21 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Their container is about to be frozen, or was found so: from now on [`Connections::next`] tells when a client wants
+    /// Their container is about to be frozen, or was when it was found: from now on [`Connections::next`] tells when a client wants
     /// something of it.
     pub fn freeze(&mut self) {
         self.frozen_since.get_or_insert_with(Instant::now);
         self.bell.listen(true);
     }
 
-    /// Their container was frozen by somebody else a moment ago: what came just before and is not answered may have come too
-    /// late.
-    pub fn freeze_lately(&mut self) {
-        let now = Instant::now();
-        let late = |meter: &Meter| {
-            let up = meter.up.last();
-            (up >= meter.down.last() && now.duration_since(up) < LAG).then_some(up)
-        };
-        let since = self.open.values().filter_map(|(meter, _)| late(meter)).min().unwrap_or(now);
-        self.frozen_since.get_or_insert(since);
+    /// Their container was frozen by somebody's hand, which was heard of at `heard`. A client who came or sent something just
+    /// before that, and has had no answer since, may have found it frozen, and counts as coming now.
+    pub fn found_frozen(&mut self, heard: Instant) {
+        let meters = self.open.values().map(|(meter, _)| meter);
+        let unanswered =
+            meters.filter(|meter| meter.down.last() <= meter.up.last()).map(|meter| meter.up.last());
+        let since = unanswered.filter(|last| heard <= *last + HEARSAY).min();
+        self.frozen_since.get_or_insert(since.unwrap_or_else(Instant::now));
         self.bell.listen(true);
     }
 

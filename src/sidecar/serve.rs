@@ -50,7 +50,8 @@ pub enum End {
 
 /// What the engine was asked, and says.
 enum Told {
-    Container(Box<Result<Container, Error>>),
+    /// And since when something was thought to have happened to it.
+    Container(Instant, Box<Result<Container, Error>>),
     CpuTime(Result<Duration, Error>),
 }
 
@@ -71,6 +72,8 @@ impl Sidecar {
         let mut recheck = None;
         let mut question: Option<Question> = None;
         let mut yields: Option<(Name, Answer<()>)> = None;
+        // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
+        activity.hurry(None);
         let mut killed: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
@@ -104,7 +107,7 @@ impl Sidecar {
                 told = answered(&mut question) => {
                     question = None;
                     match told {
-                        Told::Container(found) => match self.compare(up, *found, connections) {
+                        Told::Container(since, found) => match self.compare(up, since, *found, connections) {
                             Found::Up => watch.follow(&up.container.id),
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
@@ -126,8 +129,8 @@ impl Sidecar {
                     look.as_mut().reset(Instant::now());
                 }
                 () = at(recheck), if question.is_none() => {
-                    recheck = None;
-                    question = Some(self.ask_for_container(up));
+                    let since = recheck.take().unwrap_or_else(Instant::now);
+                    question = Some(self.ask_for_container(up, since));
                 }
                 happening = connections.next() => match happening {
                     Happening::Stirred => return Ok(End::Stirred),
@@ -216,6 +219,7 @@ impl Sidecar {
     fn compare(
         &mut self,
         up: &mut Up,
+        since: Instant,
         found: Result<Container, Error>,
         connections: &mut Connections,
     ) -> Found {
@@ -238,7 +242,7 @@ impl Sidecar {
             return Found::Up;
         }
         match (up.is_paused, found.is_paused()) {
-            (false, true) => self.frozen(up, connections),
+            (false, true) => self.frozen(up, since, connections),
             (true, false) => self.thawed(up, None, connections),
             _ => {}
         }
@@ -261,10 +265,10 @@ impl Sidecar {
         self.status.set(format!("{state}, open connections: {}", connections.len()));
     }
 
-    fn ask_for_container(&self, up: &Up) -> Question {
+    fn ask_for_container(&self, up: &Up, since: Instant) -> Question {
         let (engine, name, id) =
             (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
-        Box::pin(async move { Told::Container(Box::new(look_up(&engine, &name, &id).await)) })
+        Box::pin(async move { Told::Container(since, Box::new(look_up(&engine, &name, &id).await)) })
     }
 
     fn ask_for_cpu_time(&self, up: &Up) -> Question {

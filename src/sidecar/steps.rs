@@ -66,9 +66,9 @@ impl Sidecar {
     }
 
     /// The container was frozen by somebody's hand: only a byte or a new connection undoes it.
-    pub(super) fn frozen(&mut self, up: &mut Up, connections: &mut Connections) {
+    pub(super) fn frozen(&mut self, up: &mut Up, since: Instant, connections: &mut Connections) {
         up.is_paused = true;
-        connections.freeze_lately();
+        connections.found_frozen(since);
         self.enter(State::Paused, Some(&up.container));
         events::paused(&self.settings, None, connections.len());
     }
@@ -103,7 +103,6 @@ impl Sidecar {
             Err(error) if error.is_open() => Err(error.into()),
             Err(error) => {
                 activity.count_use(Instant::now());
-                activity.hurry(None);
                 self.carry_on(up, connections, &error);
                 Ok(false)
             }

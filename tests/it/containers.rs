@@ -171,6 +171,27 @@ fn a_paused_container_is_woken() {
 }
 
 #[test]
+fn a_byte_thaws_what_was_frozen_by_hand_although_the_engine_tells_of_that_late() {
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "busy_cpu = 0"));
+    let host = plan.socket("web", Kind::Tcp4).listen();
+    let mut client = host.connect("web");
+    assert_eq!(client.ask("echo before"), "before");
+    recorder.rule("GET /json", Action::HoldAnswer(Duration::from_millis(700)));
+    docker(&["pause", web.name()]);
+    assert_eq!(client.ask("echo frozen"), "frozen");
+    host.event("web", "unpaused");
+    recorder.rules(Vec::new());
+    docker(&["pause", web.name()]);
+    host.event_nth("web", "paused", 1);
+    let thawed =
+        host.wait_for(Duration::from_secs(1), |facts| facts.events("web", "unpaused").get(1).cloned());
+    assert!(thawed.is_none(), "what was answered before thaws it: {thawed:?}");
+}
+
+#[test]
 fn a_paused_leftover_is_put_to_sleep() {
     let web = Container::new("web", "");
     web.start();

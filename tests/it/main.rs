@@ -19,6 +19,7 @@ mod handover; // which sockets are taken, by which names, and what is refused
 mod holds; // who holds a sidecar wakes it and keeps it awake
 mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
+mod lives; // whatever is done to a sidecar: one call at a time, an answer or an end for everybody, sleep
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
 mod pausing; // a container is frozen between its last use and its sleep, and thawed by whoever wants something of it

@@ -112,6 +112,11 @@ impl Host {
         self.wait("a running helper", |facts| facts.pid)
     }
 
+    /// Sends `signal` to the helper, if one runs.
+    pub fn signal(&self, signal: Signal) {
+        self.record.change(|facts| facts.pid.map(|pid| kill(Pid::from_raw(pid), signal).unwrap()));
+    }
+
     /// Sends `signal` to the running helper and waits until it has ended.
     #[track_caller]
     pub fn end_helper(&self, signal: Signal) -> ExitStatus {

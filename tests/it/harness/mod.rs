@@ -20,7 +20,7 @@ pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
 pub use control::{Control, Kept, Reply};
-pub use docker::{docker, docker_exec, engine_socket, engine_version, skip};
+pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use host::Host;
 pub use listener::{Address, Kind, queued};
 pub use plan::Plan;
