@@ -23,6 +23,7 @@ mod notifications; // what systemd is told, and when
 mod pieces; // small pieces that have gathered unread
 mod pipes; // pipes are open while bytes are under way, and a moment longer
 mod proxy_protocol; // what the container is told of its clients before their first byte
+mod readiness; // lines of this run's log, own checks, paced probes, and what is warned about
 mod relay; // bytes, half-close, reset and urgent data, both ways
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
