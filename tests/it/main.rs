@@ -14,6 +14,7 @@ mod containers; // the container dies, vanishes, comes back, or was running befo
 mod crowd; // many clients, many sidecars, full tables
 mod ends; // how a connection ends: after a half-close, after urgent data
 mod engine; // the calls to the engine: version, order, every refusal shown
+mod fail_open; // without an engine, clients are connected straight to `address`
 mod handover; // which sockets are taken, by which names, and what is refused
 mod holds; // who holds a sidecar wakes it and keeps it awake
 mod idle; // what counts as use, and when a sidecar goes to sleep
