@@ -38,7 +38,13 @@ impl Sidecar {
             // What may still happen is the next try's to settle.
             self.unanswered = tries.saturating_add(1);
             if let Some(address) = self.way_around() {
-                return self.pass_by(&address, &reason, pause, room, watch, connections).await;
+                let begun = Instant::now();
+                self.pass_by(&address, &reason, pause, room, watch, connections).await;
+                // A stop that was cut off is not repeated while somebody uses what it was to stop.
+                if self.state.record().state == State::Sleeping && connections.are_used_since(begun) {
+                    self.state.update(|record| record.state = State::Awake);
+                }
+                return;
             }
         }
         self.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
