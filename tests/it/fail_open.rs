@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Container, End, Facts, Host, Kind, Plan, Recorder, descriptors, docker, until};
+use crate::harness::{
+    Action, Client, Container, Control, End, Facts, Host, Kind, Plan, Recorder, descriptors, docker, until,
+};
 
 /// How an engine is away.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -306,10 +308,10 @@ fn while_paused(how: Away, comes_before: bool) {
 /// The CPU time that a process has used.
 fn cpu_time(pid: i32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let words: Vec<u64> =
-        stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    // utime and stime, in hundredths of a second; the state before them is no number.
-    Duration::from_millis((words[10] + words[11]) * 10)
+    let words: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime, in hundredths of a second (proc(5)).
+    let ticks = |number: usize| words[number].parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
 #[test]
@@ -337,7 +339,7 @@ fn an_engine_that_goes_away_with_a_start_on_its_way_passes_clients_to_the_addres
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("engine.sock");
     let recorder = Recorder::new(&socket);
-    recorder.rule("POST /start", crate::harness::Action::HoldCall(Duration::from_secs(60)));
+    recorder.rule("POST /start", Action::HoldCall(Duration::from_secs(60)));
     let plan = Plan::with_engine(&socket, &web.sidecar("web", &format!("address = \"127.0.0.1:{port}\"")));
     let host = plan.socket("web", Kind::Tcp4).listen();
     let mut client = host.connect("web");
@@ -389,4 +391,48 @@ fn a_container_that_died_meanwhile_is_woken_when_the_engine_is_back() {
     let find = |facts: &Facts| facts.events("web", "died").pop();
     assert!(scene.host.wait_for(Duration::from_secs(10), find).is_some());
     assert_eq!(scene.host.connect("web").ask("echo two"), "two");
+}
+
+#[test]
+fn a_container_found_awake_is_reached_soon_although_the_engine_hangs() {
+    let mut scene = Scene::new("");
+    scene.started_by_hand();
+    scene.host.start();
+    scene.host.event("web", "adopted");
+    scene.engine_goes(Away::Hanging);
+    scene.host.event("web", "engine-unreachable");
+    let begun = Instant::now();
+    assert_eq!(scene.host.connect("web").ask("echo straight"), "straight");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(scene.told(), 1);
+}
+
+#[test]
+fn who_is_in_use_when_a_stop_that_was_cut_off_could_be_repeated_is_not_cut_off() {
+    let mut scene = Scene::new("idle_timeout = \"500ms\"");
+    let engine = scene.engine.as_ref().unwrap();
+    engine.rule("POST /stop", Action::HoldCall(Duration::from_secs(600)));
+    assert_eq!(scene.host.connect("web").ask("echo one"), "one");
+    engine.asked("POST /stop", 0);
+    scene.engine_goes(Away::Gone);
+    let mut client = scene.host.connect("web");
+    let before = client.ask("who");
+    scene.engine_returns();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(client.ask("who"), before);
+        thread::sleep(Duration::from_millis(50));
+    }
+    scene.goes_to_sleep();
+}
+
+#[test]
+fn who_calls_without_an_engine_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[sidecar.web]\naddress = \"127.0.0.1:1\"\n";
+    let plan = Plan::with_engine(&folder.path().join("none.sock"), config).socket("web", Kind::Tcp4);
+    let _host = plan.control(folder.path(), "web").boot();
+    let (status, body) = Control::new(folder.path(), "web").post("hold?by=test");
+    assert!((500..600).contains(&status) && body.contains("none.sock"), "{status} {body}");
 }
