@@ -217,6 +217,11 @@ impl Connections {
         self.open.values().map(seen).collect()
     }
 
+    /// Whether a client who is still there has come since then or has sent a byte.
+    pub fn are_used_since(&self, since: Instant) -> bool {
+        used_since(&self.open, since)
+    }
+
     /// All that have been, open ones included.
     pub fn totals(&self) -> Totals {
         let mut totals = self.ended;
@@ -265,7 +270,11 @@ impl Connections {
 /// Waits until a client has sent a byte or has come since then; for ever if there is no such moment.
 async fn stirred(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, bell: &Bell, since: Option<Instant>) {
     let Some(since) = since else { return pending().await };
-    while !open.values().any(|(meter, _)| meter.up.last() >= since) {
+    while !used_since(open, since) {
         bell.rung().await;
     }
+}
+
+fn used_since(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, since: Instant) -> bool {
+    open.values().any(|(meter, _)| meter.up.last() >= since)
 }

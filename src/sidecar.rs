@@ -91,8 +91,10 @@ struct Sidecar {
     remains: JoinSet<()>,
     /// Tries in a row to which the engine gave no answer.
     unanswered: u32,
-    /// The last failure that was written down: an engine that stays away is told of once.
+    /// The last failure that was written down, which a look need not repeat.
     told: Option<String>,
+    /// The engine is away, and that has been written down.
+    is_away: bool,
 }
 
 /// What tells one run of a container from all others.
@@ -158,6 +160,7 @@ pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
         remains: JoinSet::new(),
         unanswered: 0,
         told: None,
+        is_away: false,
     };
     let mut connections = sidecar.no_connections();
     loop {
@@ -232,7 +235,7 @@ impl Sidecar {
             }
             inspected => inspected?,
         };
-        self.unanswered = 0;
+        (self.unanswered, self.is_away) = (0, false);
         let is_another = self.run.as_ref().is_some_and(|run| *run != Run::of(&container));
         if is_another || !container.is_up() {
             self.part_with(connections);

@@ -65,13 +65,6 @@ impl Status {
         self.say(Line { text, rests: false });
     }
 
-    /// The helper is needed again, for what is said next.
-    pub fn rise(&self) {
-        if let Some(line) = self.board.lines.borrow_mut().get_mut(&self.name) {
-            line.rests = false;
-        }
-    }
-
     /// Says it; the helper may leave.
     pub fn rest(&self, text: String) {
         self.say(Line { text, rests: true });

@@ -94,25 +94,26 @@ impl Sidecar {
 
     /// Waits until somebody asks for it or its container is started by somebody else. Meanwhile the helper may leave.
     pub(super) async fn rest(&mut self, room: &mut Room, watch: &mut Watch) {
-        self.until_wanted(room, watch).await;
-        self.status.rise();
-    }
-
-    async fn until_wanted(&mut self, room: &mut Room, watch: &mut Watch) {
+        let text = "asleep, the next connection wakes it";
         while !room.is_asked() {
             let all_gone = self.remains.is_empty() && room.door().is_empty();
             if all_gone {
-                self.status.rest("asleep, the next connection wakes it".into());
+                self.status.rest(text.into());
+            } else {
+                self.status.set(text.into());
             }
             tokio::select! {
                 biased;
-                () = room.asked() => return,
+                // Who is let in is seen in no queue any more: the helper must not leave from here on.
+                () = self.listeners.client(), if all_gone => {}
+                () = room.asked() => break,
                 Some(_) = self.remains.join_next() => {}
-                change = watch.next() => if is_news(&change) { return },
-                Ok(()) = self.latest.changed() => return,
+                change = watch.next() => if is_news(&change) { break },
+                Ok(()) = self.latest.changed() => break,
                 () = sleep(PORCH_PERIOD), if !all_gone => {}
             }
         }
+        self.status.set(text.into());
     }
 }
 

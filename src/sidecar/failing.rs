@@ -13,6 +13,7 @@ use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
 use crate::room::{Room, Visit};
+use crate::route::Route;
 use crate::socket::Address;
 use crate::state::State;
 
@@ -36,8 +37,14 @@ impl Sidecar {
         if failure.is_open() {
             // What may still happen is the next try's to settle.
             self.unanswered = tries.saturating_add(1);
-            if let Some(address) = self.settings.address.clone() {
-                return self.pass_by(&address, &reason, pause, room, watch, connections).await;
+            if let Some(address) = self.way_around() {
+                let begun = Instant::now();
+                self.pass_by(&address, &reason, pause, room, watch, connections).await;
+                // A stop that was cut off is not repeated while somebody uses what it was to stop.
+                if self.state.record().state == State::Sleeping && connections.are_used_since(begun) {
+                    self.state.update(|record| record.state = State::Awake);
+                }
+                return;
             }
         }
         self.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
@@ -79,7 +86,7 @@ impl Sidecar {
         connections: &mut Connections,
     ) {
         self.status.set(format!("engine unreachable: clients are connected straight to {address}"));
-        self.tell_unreachable(&format!("{reason}; meanwhile clients are connected straight to {address}"), 0);
+        self.tell_unreachable(reason, 0);
         let refusal = Refusal::failed(reason);
         for client in room.open() {
             connections.dial(client.stream, address.clone(), None);
@@ -93,7 +100,8 @@ impl Sidecar {
                 () = watch.back() => return,
                 // A watch that stands says nothing when the engine answers other calls again.
                 () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
-                _ = connections.next() => over.as_mut().reset(Instant::now() + pause),
+                // What a client wants of a frozen container has to wait.
+                () = connections.one_ended() => over.as_mut().reset(Instant::now() + pause),
                 visit = room.visit(!full) => match visit {
                     Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
@@ -103,11 +111,22 @@ impl Sidecar {
         }
     }
 
+    /// Where clients are connected to without the engine: to `address`, unless that leads back to our own socket.
+    fn way_around(&self) -> Option<Address> {
+        Route::fixed(&self.settings)?.check(&self.listeners).ok()?;
+        self.settings.address.clone()
+    }
+
+    /// Tells of an outage once, however its symptoms change, and again where it costs clients.
     pub(super) fn tell_unreachable(&mut self, reason: &str, clients: usize) {
-        if clients == 0 && self.told.as_deref() == Some(reason) {
+        if clients == 0 && self.is_away {
             return;
         }
-        events::engine_unreachable(&self.settings, reason, clients);
-        self.told = Some(reason.to_owned());
+        self.is_away = true;
+        let around = self
+            .way_around()
+            .map(|address| format!("; meanwhile clients are connected straight to {address}"));
+        let reason = format!("{reason}{}", around.unwrap_or_default());
+        events::engine_unreachable(&self.settings, &reason, clients);
     }
 }

@@ -102,7 +102,9 @@ impl Sidecar {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
                     Change::Happened(Event::Healthy) => {}
                     Change::Happened(Event::Killed) => killed = Some(Instant::now()),
-                    Change::Subscribed | Change::Happened(_) => recheck = Some(Instant::now()),
+                    Change::Happened(_) => recheck = Some(Instant::now()),
+                    // An answer alone may be one that was on its way when the engine went.
+                    Change::Subscribed => (self.is_away, recheck) = (false, Some(Instant::now())),
                 },
                 told = answered(&mut question) => {
                     question = None;

@@ -78,7 +78,7 @@ impl Sidecar {
 
     pub(super) fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
         self.state.update(|record| record.failures = 0);
-        self.told = None;
+        (self.told, self.is_away) = (None, false);
         if !answering.late {
             events::ready(&self.settings, begun.elapsed(), room.clients().len());
         }

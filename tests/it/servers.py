@@ -16,6 +16,8 @@ A connection carries lines, each a command and answered by a line, until one sid
     urgent        "before", one urgent byte, "after"
     close, reset  ends the connection cleanly, with a reset
     GET /ready    200 once --ready-after seconds have passed, 503 before; GET /status/N answers N, 204 without a body
+
+With --announce-after it logs "open for business" so many seconds after its start.
 """
 
 import argparse
@@ -213,12 +215,19 @@ def end_slowly(seconds):
     threading.Thread(target=end).start()
 
 
+def announce(options):
+    time.sleep(options.announce_after)
+    print("open for business", file=getattr(sys, options.announce_on), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--unix")
     parser.add_argument("--listen-after", type=float, default=0)
     parser.add_argument("--ready-after", type=float, default=0)
+    parser.add_argument("--announce-after", type=float)
+    parser.add_argument("--announce-on", choices=["stdout", "stderr"], default="stdout")
     parser.add_argument("--die-after", type=float)
     parser.add_argument("--term-takes", type=float, default=0)
     parser.add_argument("--greet", action="store_true")
@@ -232,6 +241,8 @@ def main():
         time.sleep(options.die_after)
         say("cannot open the model file")
         sys.exit(3)
+    if options.announce_after is not None:
+        threading.Thread(target=announce, args=(options,), daemon=True).start()
     time.sleep(options.listen_after)
     Server(options).run()
 

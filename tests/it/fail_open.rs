@@ -1,0 +1,438 @@
+//! The engine is away and `address` is set: clients are connected straight to that.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    Action, Client, Container, Control, End, Facts, Host, Kind, Plan, Recorder, descriptors, docker, until,
+};
+
+/// How an engine is away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Away {
+    /// There is no socket.
+    Gone,
+    /// Nobody listens on the socket.
+    Refusing,
+    /// Whoever connects hears nothing.
+    Hanging,
+}
+
+const ALL_WAYS: [Away; 3] = [Away::Gone, Away::Refusing, Away::Hanging];
+
+/// A sidecar `web` on the host's network, so that its address answers exactly while its server listens, and an engine that
+/// comes and goes.
+struct Scene {
+    host: Host,
+    web: Container,
+    socket: PathBuf,
+    engine: Option<Recorder>,
+    hanging: Option<UnixListener>,
+    _dir: tempfile::TempDir,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Scene {
+    /// The engine is away from the beginning.
+    fn without_engine(how: Away, keys: &str) -> Scene {
+        let port = free_port();
+        let options = ["--network", "host", "--stop-signal", "KILL"];
+        let web = Container::with("web", &options, &format!("--port {port}"));
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("engine.sock");
+        let keys = format!("address = \"127.0.0.1:{port}\"\nbusy_cpu = 0\n{keys}");
+        let plan = Plan::with_engine(&socket, &web.sidecar("web", &keys)).socket("web", Kind::Tcp4);
+        let mut scene = Scene { host: plan.listen(), web, socket, engine: None, hanging: None, _dir: dir };
+        scene.engine_goes(how);
+        scene
+    }
+
+    /// The engine is there.
+    fn new(keys: &str) -> Scene {
+        let mut scene = Scene::without_engine(Away::Gone, keys);
+        scene.engine_returns();
+        scene
+    }
+
+    fn engine_goes(&mut self, how: Away) {
+        drop(self.engine.take());
+        match how {
+            Away::Gone => {}
+            Away::Refusing => drop(UnixListener::bind(&self.socket).unwrap()),
+            Away::Hanging => self.hanging = Some(UnixListener::bind(&self.socket).unwrap()),
+        }
+    }
+
+    fn engine_returns(&mut self) {
+        let _ = std::fs::remove_file(&self.socket);
+        self.hanging = None;
+        self.engine = Some(Recorder::new(&self.socket));
+    }
+
+    fn calls(&self, pattern: &str) -> usize {
+        self.engine.as_ref().unwrap().calls(pattern).len()
+    }
+
+    /// How often the engine's absence was told.
+    fn told(&self) -> usize {
+        self.host.look(|facts| facts.events("web", "engine-unreachable").len())
+    }
+
+    #[track_caller]
+    fn started_by_hand(&self) {
+        self.web.start();
+        self.web.logged("listening");
+    }
+
+    #[track_caller]
+    fn goes_to_sleep(&self) {
+        self.host.event("web", "slept");
+        assert!(self.host.exit().success());
+        assert_eq!(self.web.status(), "exited");
+        assert_eq!(self.host.look(|facts| facts.starts.len()), 1);
+    }
+}
+
+#[test]
+fn without_an_engine_clients_reach_an_address_that_answers() {
+    for how in ALL_WAYS {
+        let scene = Scene::without_engine(how, "");
+        scene.started_by_hand();
+        let begun = Instant::now();
+        let mut clients: Vec<Client> = (0..5).map(|_| scene.host.connect("web")).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.ask(&format!("echo {number}")), number.to_string(), "{how:?}");
+        }
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(6), "{how:?}: {took:?}");
+        assert_eq!(scene.host.connect("web").ask("echo and later"), "and later", "{how:?}");
+        assert_eq!(scene.told(), 1, "{how:?}");
+    }
+}
+
+#[test]
+fn without_an_engine_clients_of_an_address_that_does_not_answer_are_reset_at_once() {
+    for how in ALL_WAYS {
+        let scene = Scene::without_engine(how, "");
+        let mut clients: Vec<Client> = (0..5).map(|_| scene.host.connect("web")).collect();
+        let begun = Instant::now();
+        for client in &mut clients {
+            assert_eq!(client.end(), End::Reset, "{how:?}");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(6), "{how:?}: {:?}", begun.elapsed());
+        let begun = Instant::now();
+        assert_eq!(scene.host.connect("web").end(), End::Reset, "{how:?}");
+        // It is known by now.
+        assert!(begun.elapsed() < Duration::from_secs(3), "{how:?}: {:?}", begun.elapsed());
+        assert_eq!(scene.told(), 1, "{how:?}");
+    }
+}
+
+#[test]
+fn without_an_address_clients_are_reset() {
+    let web = Container::new("web", "");
+    web.start();
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::with_engine(&dir.path().join("none.sock"), &web.sidecar("web", ""));
+    let host = plan.socket("web", Kind::Tcp4).listen();
+    for _ in 0..3 {
+        assert_eq!(host.connect("web").end(), End::Reset);
+    }
+    host.event("web", "engine-unreachable");
+}
+
+#[test]
+fn when_the_engine_is_back_connections_live_on_and_the_container_is_adopted_and_put_to_sleep() {
+    for how in ALL_WAYS {
+        let mut scene = Scene::without_engine(how, "idle_timeout = \"2s\"");
+        scene.started_by_hand();
+        let mut clients: Vec<Client> = (0..3).map(|_| scene.host.connect("web")).collect();
+        let before: Vec<String> = clients.iter_mut().map(|client| client.ask("who")).collect();
+        // Longer than idle_timeout: nothing is stopped or cut off by a helper that cannot know.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(4) {
+            for (client, before) in clients.iter_mut().zip(&before) {
+                assert_eq!(client.ask("who"), *before, "{how:?}");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(scene.told(), 1, "{how:?}");
+        scene.engine_returns();
+        scene.host.event("web", "adopted");
+        for (client, before) in clients.iter_mut().zip(&before) {
+            assert_eq!(client.ask("who"), *before, "{how:?}: another connection");
+        }
+        assert_eq!(scene.host.connect("web").ask("echo a new one"), "a new one");
+        scene.goes_to_sleep();
+        assert_eq!((scene.calls("POST /start"), scene.calls("POST /stop")), (0, 1));
+        for client in &mut clients {
+            assert_ne!(client.end(), End::Open);
+        }
+        // And from then on it is as it always is.
+        assert_eq!(scene.host.connect("web").ask("echo woken"), "woken");
+        assert_eq!(scene.calls("POST /start"), 1);
+    }
+}
+
+#[test]
+fn a_quiet_connection_made_meanwhile_lives_on_until_sleep() {
+    let mut scene = Scene::without_engine(Away::Gone, "idle_timeout = \"3s\"");
+    scene.started_by_hand();
+    let mut quiet = scene.host.connect("web");
+    let before = quiet.ask("who");
+    scene.engine_returns();
+    scene.host.event("web", "adopted");
+    quiet.deadline(Duration::from_millis(1500));
+    assert!(quiet.read_line().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    quiet.deadline(Duration::from_secs(10));
+    assert_eq!(quiet.ask("who"), before);
+    scene.goes_to_sleep();
+}
+
+/// Two clients of which one was there before, and newcomers, across an outage of 7 s.
+fn while_awake(how: Away) {
+    let mut scene = Scene::new("idle_timeout = \"1500ms\"");
+    let mut busy = scene.host.connect("web");
+    let first = busy.ask("who");
+    scene.engine_goes(how);
+    let begun = Instant::now();
+    let mut newcomers = Vec::new();
+    while begun.elapsed() < Duration::from_secs(7) {
+        assert_eq!(busy.ask("who"), first, "{how:?}");
+        if newcomers.len() < 10 {
+            newcomers.push(scene.host.connect("web"));
+            assert_eq!(newcomers.last_mut().unwrap().ask("echo new"), "new", "{how:?}");
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(scene.told(), 1, "{how:?}: one outage");
+    assert!(scene.host.look(|facts| facts.events("web", "slept").is_empty()));
+    scene.engine_returns();
+    assert_eq!(busy.ask("who"), first, "{how:?}");
+    scene.goes_to_sleep();
+    assert_eq!(scene.told(), 1, "{how:?}: one outage");
+}
+
+#[test]
+fn an_engine_that_goes_away_while_awake_disturbs_nobody() {
+    while_awake(Away::Gone);
+}
+
+#[test]
+fn an_engine_that_refuses_while_awake_disturbs_nobody() {
+    while_awake(Away::Refusing);
+}
+
+#[test]
+fn an_engine_that_hangs_while_awake_disturbs_nobody() {
+    while_awake(Away::Hanging);
+}
+
+#[test]
+fn a_second_outage_is_told_of_again() {
+    let mut scene = Scene::new("idle_timeout = \"never\"");
+    let mut client = scene.host.connect("web");
+    client.ask("echo one");
+    for outage in 1..=2 {
+        scene.engine_goes(Away::Gone);
+        scene.host.event_nth("web", "engine-unreachable", outage - 1);
+        assert_eq!(client.ask("echo still"), "still");
+        scene.engine_returns();
+        // It is back when it has been asked for the container.
+        scene.engine.as_ref().unwrap().asked("GET /json", 0);
+        until("the answer", || scene.engine.as_ref().unwrap().calls("GET /json")[0].answered);
+        assert_eq!(client.ask("echo still"), "still");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(scene.told(), 2);
+}
+
+#[test]
+fn an_outage_without_clients_in_need_is_told_of_once_however_long_it_is() {
+    let mut scene = Scene::new("idle_timeout = \"1s\"");
+    assert_eq!(scene.host.connect("web").ask("echo one"), "one");
+    scene.engine_goes(Away::Refusing);
+    let slept = scene.host.wait_for(Duration::from_secs(6), |facts| facts.events("web", "slept").pop());
+    assert!(slept.is_none(), "{slept:?} without an engine");
+    assert_eq!(scene.told(), 1);
+    assert!(scene.host.look(|facts| facts.exits.is_empty()), "it may have left something running");
+    scene.engine_returns();
+    scene.goes_to_sleep();
+}
+
+#[test]
+fn while_asleep_an_outage_resets_clients_and_the_next_after_it_wakes_the_container() {
+    let mut scene = Scene::new("idle_timeout = \"300ms\"");
+    assert_eq!(scene.host.connect("web").ask("echo one"), "one");
+    assert!(scene.host.exit().success());
+    scene.engine_goes(Away::Refusing);
+    for _ in 0..5 {
+        assert_eq!(scene.host.connect("web").end(), End::Reset);
+    }
+    assert_eq!(scene.told(), 1);
+    scene.engine_returns();
+    assert_eq!(until("an answer", || scene.host.connect("web").try_ask("echo two").ok()), "two");
+    assert_eq!(scene.calls("POST /start"), 1);
+}
+
+/// A paused container cannot answer; whoever wants something of it is served when the engine is back.
+fn while_paused(how: Away, comes_before: bool) {
+    let mut scene = Scene::new("pause_after = \"300ms\"\nidle_timeout = \"never\"");
+    let mut first = scene.host.connect("web");
+    assert_eq!(first.ask("echo one"), "one");
+    scene.host.event("web", "paused");
+    scene.engine_goes(how);
+    scene.host.event("web", "engine-unreachable");
+    let mut asking = if comes_before { first } else { scene.host.connect("web") };
+    asking.write_all(b"echo two\n").unwrap();
+    let busy = cpu_time(scene.host.pid());
+    let ended = scene.host.wait_for(Duration::from_secs(3), |facts| facts.exits.first().copied());
+    assert!(ended.is_none(), "{ended:?}");
+    let busy = cpu_time(scene.host.pid()) - busy;
+    assert!(busy < Duration::from_millis(700), "{how:?}: {busy:?} CPU in 3 s of waiting");
+    assert_eq!(scene.web.status(), "paused");
+    assert_eq!(scene.told(), 1, "{how:?}: one outage");
+    scene.engine_returns();
+    assert_eq!(asking.read_line().unwrap(), "two", "{how:?}");
+    assert_eq!(scene.host.connect("web").ask("echo three"), "three");
+    scene.host.event_nth("web", "paused", 1);
+}
+
+/// The CPU time that a process has used.
+fn cpu_time(pid: i32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let words: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime, in hundredths of a second (proc(5)).
+    let ticks = |number: usize| words[number].parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+#[test]
+fn while_paused_a_new_client_waits_for_the_engine() {
+    while_paused(Away::Gone, false);
+}
+
+#[test]
+fn while_paused_a_byte_waits_for_the_engine() {
+    while_paused(Away::Refusing, true);
+}
+
+#[test]
+fn while_paused_a_hanging_engine_is_waited_for_too() {
+    while_paused(Away::Hanging, false);
+}
+
+#[test]
+fn an_engine_that_goes_away_with_a_start_on_its_way_passes_clients_to_the_address() {
+    let port = free_port();
+    let answering = Container::with("other", &["--network", "host"], &format!("--port {port}"));
+    answering.start();
+    answering.logged("listening");
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("engine.sock");
+    let recorder = Recorder::new(&socket);
+    recorder.rule("POST /start", Action::HoldCall(Duration::from_secs(60)));
+    let plan = Plan::with_engine(&socket, &web.sidecar("web", &format!("address = \"127.0.0.1:{port}\"")));
+    let host = plan.socket("web", Kind::Tcp4).listen();
+    let mut client = host.connect("web");
+    client.write_all(b"echo straight\n").unwrap();
+    recorder.asked("POST /start", 0);
+    drop(recorder);
+    assert_eq!(client.read_line().unwrap(), "straight");
+}
+
+#[test]
+fn an_address_that_is_rouses_own_socket_is_not_dialled() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::with_engine(&dir.path().join("none.sock"), "").socket("web", Kind::Tcp4);
+    let port = plan.listener("web", 0).port();
+    let host = plan.config(&format!("[sidecar.web]\naddress = \"127.0.0.1:{port}\"\n")).listen();
+    let mut client = host.connect("web");
+    client.deadline(Duration::from_secs(5));
+    let end = client.end();
+    let most = host.look(|facts| facts.pid).map_or(0, |pid| descriptors(pid).len());
+    assert!(most < 100, "{most} descriptors: rouse has connected to itself");
+    assert_eq!(end, End::Reset);
+}
+
+#[test]
+fn with_wake_on_data_only_who_sends_is_passed_on() {
+    let mut scene = Scene::without_engine(Away::Gone, "wake_on = \"data\"\nidle_timeout = \"1s\"");
+    scene.started_by_hand();
+    let _silent: Vec<Client> = (0..3).map(|_| scene.host.connect("web")).collect();
+    let mut client = scene.host.connect("web");
+    let answer = client.ask("who");
+    assert_eq!(answer.split(' ').nth(1), Some("1"), "{answer:?}: the server has seen silent clients");
+    scene.engine_returns();
+    scene.host.event("web", "adopted");
+    assert_eq!(client.ask("who"), answer);
+    scene.host.event("web", "slept");
+}
+
+#[test]
+fn a_container_that_died_meanwhile_is_woken_when_the_engine_is_back() {
+    let mut scene = Scene::new("idle_timeout = \"never\"");
+    let mut client = scene.host.connect("web");
+    client.ask("echo one");
+    scene.engine_goes(Away::Gone);
+    scene.host.event("web", "engine-unreachable");
+    docker(&["kill", scene.web.name()]);
+    assert_ne!(client.end(), End::Open);
+    assert_eq!(scene.host.connect("web").end(), End::Reset);
+    scene.engine_returns();
+    let find = |facts: &Facts| facts.events("web", "died").pop();
+    assert!(scene.host.wait_for(Duration::from_secs(10), find).is_some());
+    assert_eq!(scene.host.connect("web").ask("echo two"), "two");
+}
+
+#[test]
+fn a_container_found_awake_is_reached_soon_although_the_engine_hangs() {
+    let mut scene = Scene::new("");
+    scene.started_by_hand();
+    scene.host.start();
+    scene.host.event("web", "adopted");
+    scene.engine_goes(Away::Hanging);
+    scene.host.event("web", "engine-unreachable");
+    let begun = Instant::now();
+    assert_eq!(scene.host.connect("web").ask("echo straight"), "straight");
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(scene.told(), 1);
+}
+
+#[test]
+fn who_is_in_use_when_a_stop_that_was_cut_off_could_be_repeated_is_not_cut_off() {
+    let mut scene = Scene::new("idle_timeout = \"500ms\"");
+    let engine = scene.engine.as_ref().unwrap();
+    engine.rule("POST /stop", Action::HoldCall(Duration::from_secs(600)));
+    assert_eq!(scene.host.connect("web").ask("echo one"), "one");
+    engine.asked("POST /stop", 0);
+    scene.engine_goes(Away::Gone);
+    let mut client = scene.host.connect("web");
+    let before = client.ask("who");
+    scene.engine_returns();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(client.ask("who"), before);
+        thread::sleep(Duration::from_millis(50));
+    }
+    scene.goes_to_sleep();
+}
+
+#[test]
+fn who_calls_without_an_engine_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[sidecar.web]\naddress = \"127.0.0.1:1\"\n";
+    let plan = Plan::with_engine(&folder.path().join("none.sock"), config).socket("web", Kind::Tcp4);
+    let _host = plan.control(folder.path(), "web").boot();
+    let (status, body) = Control::new(folder.path(), "web").post("hold?by=test");
+    assert!((500..600).contains(&status) && body.contains("none.sock"), "{status} {body}");
+}
