@@ -72,6 +72,8 @@ impl Sidecar {
         let mut question: Option<Question> = None;
         let mut yields: Option<(Name, Answer<()>)> = None;
         let mut killed: Option<Instant> = None;
+        // Whoever asked for the group before has been answered.
+        activity.hurry(None);
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -142,6 +144,9 @@ impl Sidecar {
                     yield_now().await;
                     let now = Instant::now();
                     let sight = self.sight(up, connections);
+                    if yields.take_if(|(_, answer)| answer.is_closed()).is_some() {
+                        activity.hurry(None);
+                    }
                     if yields.is_some() && let Some(why) = activity.use_seen(now, &sight) {
                         activity.hurry(None);
                         yields.take().into_iter().for_each(|(_, answer)| answer.refuse(Refusal::in_use(&why)));

@@ -54,8 +54,8 @@ impl Sidecar {
 
     async fn take_turn(&self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
         let Surroundings { engines, neighbours, .. } = &*self.around;
-        let locks = state::directory();
-        meanwhile(room, take_turn(&self.settings, engines, neighbours, &locks)).await
+        let directory = state::directory();
+        meanwhile(room, take_turn(&self.settings, engines, neighbours, &directory)).await
     }
 
     async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
