@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::calls::{Refusal, RefusalKind};
+use crate::calls::RefusalKind;
 use crate::config::{Rival, Sidecar};
 use crate::engine::Engines;
 use crate::failure::Failure;
@@ -40,18 +40,27 @@ pub async fn take_turn(
         }
     };
     for rival in &settings.rivals {
+        let mut why = "it has not answered in time".to_owned();
         // A start whose helper has not seen its end may still take effect.
         while is_up(rival, engines).await? || state::is_waking(directory, &rival.name) {
             let give_way = neighbours.give_way(&rival.name, &settings.name);
-            let asked = timeout_at(deadline, give_way).await;
-            let asked = asked.unwrap_or_else(|_| Err(Refusal::in_use("it has not answered in time")));
-            // Whoever makes room has seen to what was under way; where nobody is there, the engine's word is all there is.
-            let settled = asked.as_ref().map_or_else(|why| why.kind == RefusalKind::NoSuchSidecar, |()| true);
+            let settled = match timeout_at(deadline, give_way).await {
+                Ok(Ok(())) => {
+                    why = "it was started again".into();
+                    true
+                }
+                Ok(Err(refusal)) => {
+                    why = refusal.to_string();
+                    // Nobody is there to see to what was under way: the engine's word is all there is.
+                    refusal.kind == RefusalKind::NoSuchSidecar
+                }
+                // What it said last is still the reason.
+                Err(_) => false,
+            };
             if settled && !is_up(rival, engines).await? {
                 break;
             }
             if Instant::now() + AGAIN > deadline {
-                let why = asked.err().map_or("it was started again".into(), |refusal| refusal.to_string());
                 return Err(taken(rival.name.to_string(), why));
             }
             sleep(AGAIN).await;
