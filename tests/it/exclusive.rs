@@ -319,67 +319,120 @@ fn groups_that_require_each_others_members_switch_together() {
 }
 
 #[test]
-fn whatever_happens_each_client_is_answered_or_reset_and_never_do_two_run() {
+fn one_whose_wake_failed_makes_room_before_its_next_try() {
+    let (a, b) = (Container::new("a", "--listen-after 1000"), Container::new("b", ""));
+    let keys = format!("{LONG}exclusive = \"gpu\"\n");
+    let never = format!("{keys}wake_timeout = \"500ms\"\nwhen_late = \"refuse\"");
+    let town = Town::new(&(a.sidecar("a", &never) + &b.sidecar("b", &keys)));
+    let hosts = town.settle(true, &["a", "b"]);
+    // Each try doubles the time to the next one: 8 s after the fourth.
+    for number in 0..4 {
+        until("the next try", || {
+            assert_eq!(hosts[0].connect("a").end(), End::Reset);
+            hosts[0].look(|facts| facts.events("a", "wake-failed").get(number).cloned())
+        });
+    }
+    assert_eq!(a.status(), "running");
+    let begun = Instant::now();
+    use_once(&hosts, "b");
+    assert!(begun.elapsed() < Duration::from_secs(5), "b had to wait for {:?}", begun.elapsed());
+    assert_eq!(a.status(), "exited");
+}
+
+/// Numbers that nobody foresees, the same in every run.
+fn dice() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    move |sides| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % sides
+    }
+}
+
+/// Asks one line, then more lines for `time`: whether all were answered, else whether the end was a reset.
+fn talk(host: &Host, name: &str, time: Duration) -> Result<(), bool> {
+    let mut client = host.connect(name);
+    client.deadline(Duration::from_secs(60));
+    let begun = Instant::now();
+    loop {
+        match client.try_ask("echo churned") {
+            Ok(line) => assert_eq!(line, "churned"),
+            Err(error) => return Err(is_reset(&error)),
+        }
+        if begun.elapsed() >= time {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Three of one group, two of them in one helper; clients for 30 s, and perhaps somebody who kills the helpers.
+fn churn(kills: bool) {
     let all = ["a", "b", "c"].map(|name| Container::new(name, ""));
-    let keys = "busy_cpu = 0\nidle_timeout = \"300ms\"\nwake_timeout = \"5s\"\nexclusive = \"gpu\"";
+    let keys = "busy_cpu = 0\nidle_timeout = \"300ms\"\nwake_timeout = \"3s\"\nexclusive = \"gpu\"";
     let tables = ["a", "b", "c"].iter().zip(&all).map(|(name, container)| container.sidecar(name, keys));
     let town = Town::new(&tables.collect::<String>());
     let witness = Witness::new(&all.each_ref());
     let hosts = [town.plan(&["a", "b"]).listen(), town.plan(&["c"]).listen()];
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as usize
-    };
+    let mut roll = dice();
+    let talks: Vec<_> = (0..72)
+        .map(|number| (["a", "b", "c"][roll(3)], roll(30_000), if number % 6 == 0 { roll(5000) } else { 0 }))
+        .collect();
     let (mut answered, mut reset) = (0, 0);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..72)
-            .map(|_| {
-                let (name, after) = (["a", "b", "c"][next() % 3], next() % 30_000);
+        let clients: Vec<_> = talks
+            .into_iter()
+            .map(|(name, after, time)| {
                 let host = home(&hosts, name);
                 scope.spawn(move || {
                     thread::sleep(Duration::from_millis(after as u64));
-                    let mut client = host.connect(name);
-                    client.deadline(Duration::from_secs(60));
                     let begun = Instant::now();
-                    let answer = client.try_ask("echo churned");
-                    (name, after, answer, begun.elapsed())
+                    let ended = talk(host, name, Duration::from_millis(time as u64));
+                    (name, after, ended, begun.elapsed())
                 })
             })
             .collect();
+        for turn in 0..if kills { 12 } else { 0 } {
+            thread::sleep(Duration::from_millis(500 + roll(3000) as u64));
+            hosts[turn % 2].kill_helper();
+        }
         for client in clients {
-            let (name, after, answer, took) = client.join().unwrap();
-            match answer {
-                Ok(line) => {
-                    assert_eq!(line, "churned");
-                    answered += 1;
-                }
-                Err(error) => {
-                    assert!(is_reset(&error), "{name} at {after}: {error} after {took:?}");
-                    reset += 1;
-                }
+            let (name, after, ended, took) = client.join().unwrap();
+            match ended {
+                Ok(()) => answered += 1,
+                Err(true) => reset += 1,
+                Err(false) => panic!("{name} at {after} ms was neither answered nor reset within {took:?}"),
             }
             assert!(took < Duration::from_secs(30), "{name} at {after} ms took {took:?}");
         }
     });
-    assert!(answered > 20, "answered {answered}, reset {reset}");
     for host in &hosts {
-        host.wait("the end of its last helper", |facts: &Facts| {
-            (facts.exits.len() == facts.starts.len()).then_some(())
+        host.wait("the end of its last helper", |facts| {
+            let over = facts.pid.is_none() && facts.exits.last().is_none_or(|(_, status)| status.success());
+            over.then_some(())
         });
-        assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
     }
+    eprintln!("answered {answered}, reset {reset}, starts {}", witness.starts().len());
+    assert!(answered >= 20, "answered {answered}, reset {reset}");
     let resets: Vec<_> = hosts.iter().flat_map(|host| host.look(reasons)).collect();
-    assert!(reset == 0 || !resets.is_empty(), "{reset} clients were reset and nobody was told why");
+    assert!(kills || reset == 0 || !resets.is_empty(), "{reset} clients were reset and nobody was told why");
     assert!(resets.iter().all(|line| line.contains("its group gpu is taken by ")), "{resets:?}");
     witness.saw_one_at_a_time();
-    eprintln!("answered {answered}, reset {reset}, starts {}", witness.starts().len());
     assert_eq!(all.each_ref().map(|container| container.status() == "running"), [false; 3]);
 }
 
 fn reasons(facts: &Facts) -> Vec<String> {
     let events = ["a", "b", "c"].into_iter().flat_map(|name| facts.events(name, "wake-failed"));
     events.map(|(_, line)| line).collect()
+}
+
+#[test]
+fn whenever_clients_come_each_is_answered_or_reset_and_never_do_two_run() {
+    churn(false);
+}
+
+#[test]
+fn whenever_helpers_are_killed_never_do_two_run_and_all_sleep_in_the_end() {
+    churn(true);
 }
