@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::calls::RefusalKind;
 use crate::config::{Rival, Sidecar};
 use crate::engine::Engines;
 use crate::failure::Failure;
 use crate::group::GroupLock;
 use crate::neighbours::Neighbours;
+use crate::state;
 
 /// How soon one that is in use is asked again to make room.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -23,28 +25,42 @@ pub async fn take_turn(
     settings: &Sidecar,
     engines: &Engines,
     neighbours: &Neighbours,
-    locks: &Path,
+    directory: &Path,
 ) -> Result<Option<GroupLock>, Failure> {
     let Some(group) = &settings.exclusive else { return Ok(None) };
     let deadline = Instant::now() + settings.wake_timeout;
     let taken = |rival: String, why: String| Failure::Group { group: group.clone(), rival, why };
-    let lock = match timeout_at(deadline, GroupLock::take(locks, group, &settings.name)).await {
+    let lock = match timeout_at(deadline, GroupLock::take(directory, group, &settings.name)).await {
         Ok(Ok(lock)) => Some(lock),
         // Without a lock the others are asked all the same: the state directory has been warned about.
         Ok(Err(_)) => None,
         Err(_) => {
-            let holder = GroupLock::holder(locks, group).unwrap_or_else(|| "another".into());
+            let holder = GroupLock::holder(directory, group).unwrap_or_else(|| "another".into());
             return Err(taken(holder, "it is just waking".into()));
         }
     };
     for rival in &settings.rivals {
-        while is_up(rival, engines).await? {
-            let asked = neighbours.give_way(&rival.name, &settings.name).await;
-            if asked.is_ok() && !is_up(rival, engines).await? {
+        let mut why = "it has not answered in time".to_owned();
+        // A start whose helper has not seen its end may still take effect.
+        while is_up(rival, engines).await? || state::is_waking(directory, &rival.name) {
+            let give_way = neighbours.give_way(&rival.name, &settings.name);
+            let settled = match timeout_at(deadline, give_way).await {
+                Ok(Ok(())) => {
+                    why = "it was started again".into();
+                    true
+                }
+                Ok(Err(refusal)) => {
+                    why = refusal.to_string();
+                    // Nobody is there to see to what was under way: the engine's word is all there is.
+                    refusal.kind == RefusalKind::NoSuchSidecar
+                }
+                // What it said last is still the reason.
+                Err(_) => false,
+            };
+            if settled && !is_up(rival, engines).await? {
                 break;
             }
             if Instant::now() + AGAIN > deadline {
-                let why = asked.err().map_or("it was started again".into(), |refusal| refusal.to_string());
                 return Err(taken(rival.name.to_string(), why));
             }
             sleep(AGAIN).await;

@@ -149,7 +149,7 @@ impl Room {
         self.clients.drain(..).count() + self.door.turn_away()
     }
 
-    /// Turns away whoever comes, at once, until `deadline`.
+    /// Turns away whoever comes, at once, until `deadline` or until another sidecar needs the group.
     pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal) {
         loop {
             tokio::select! {
@@ -158,7 +158,8 @@ impl Room {
                 visit = self.visit(true) => match visit {
                     Visit::Client(client) => drop(client),
                     Visit::Caller(caller) => caller.answer.refuse(why.clone()),
-                    Visit::Yield(_, answer) => answer.refuse(why.clone()),
+                    // A container whose wake has failed may be up all the same: the next look at it makes room.
+                    Visit::Yield(_, answer) => return answer.refuse(why.clone()),
                 }
             }
         }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::activity::{Activity, Rules, Step};
-use crate::calls::Calls;
+use crate::calls::{Calls, Refusal};
 use crate::config::{self, Idle};
 use crate::connections::Connections;
 use crate::door::{Asks, Door};
@@ -274,8 +274,9 @@ impl Sidecar {
                 End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await?,
                 End::Yields(to, answer) => {
                     let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await?;
-                    if slept {
-                        answer.give(());
+                    match slept {
+                        true => answer.give(()),
+                        false => answer.refuse(Refusal::failed("the engine has not stopped its container")),
                     }
                     slept
                 }

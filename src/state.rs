@@ -164,6 +164,12 @@ pub enum Kept {
     SetAside(PathBuf, io::Error),
 }
 
+/// Whether the start of a sidecar's container is under way, or was cut off and nobody has seen to it since.
+pub fn is_waking(directory: &Path, sidecar: &Name) -> bool {
+    let record = read(&directory.join(format!("{sidecar}.json")));
+    matches!(record, Ok(Some(record)) if record.state == State::Waking && record.boot_id == boot_id())
+}
+
 /// The lock, or who has it: its file holds the pid.
 fn lock(path: &Path) -> io::Result<Result<Flock<File>, String>> {
     let file =

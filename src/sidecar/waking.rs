@@ -55,11 +55,11 @@ impl Sidecar {
 
     async fn take_turn(&self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
         let Surroundings { engines, neighbours, .. } = &*self.around;
-        let locks = state::directory();
+        let directory = state::directory();
         if let Some(group) = &self.settings.exclusive {
             self.status.set(format!("waking: waiting for its turn in group {group}"));
         }
-        meanwhile(room, take_turn(&self.settings, engines, neighbours, &locks)).await
+        meanwhile(room, take_turn(&self.settings, engines, neighbours, &directory)).await
     }
 
     async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod containers; // the container dies, vanishes, comes back, or was running befo
 mod crowd; // many clients, many sidecars, full tables
 mod ends; // how a connection ends: after a half-close, after urgent data
 mod engine; // the calls to the engine: version, order, every refusal shown
+mod exclusive; // at most one of a group runs at a time, and whoever is unused makes room
 mod fail_open; // without an engine, clients are connected straight to `address`
 mod handover; // which sockets are taken, by which names, and what is refused
 mod holds; // who holds a sidecar wakes it and keeps it awake
@@ -29,6 +30,7 @@ mod pipes; // pipes are open while bytes are under way, and a moment longer
 mod proxy_protocol; // what the container is told of its clients before their first byte
 mod readiness; // lines of this run's log, own checks, paced probes, and what is warned about
 mod relay; // bytes, half-close, reset and urgent data, both ways
+mod requires; // what a sidecar requires is woken before it and kept awake with it
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
 mod succession; // what the next helper makes of a wake that was cut off

@@ -15,6 +15,7 @@ A connection carries lines, each a command and answered by a line, until one sid
     await-reset   reads to the end of the stream, then waits for a reset without a byte
     urgent        "before", one urgent byte, "after"
     close, reset  ends the connection cleanly, with a reset
+    crash         ends the server at once, with status 7
     GET /ready    200 once --ready-after seconds have passed, 503 before; GET /status/N answers N, 204 without a body
 
 With --announce-after it logs "open for business" so many seconds after its start.
@@ -129,6 +130,8 @@ class Server:
                 conn.sendall(b"after\n")
             elif word == "close":
                 return None
+            elif word == "crash":
+                os._exit(7)
             elif word == "reset":
                 conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return None

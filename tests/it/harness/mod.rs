@@ -13,8 +13,10 @@ mod record; // all that a helper did and said, and waiting for it
 mod recorder; // a socket before the engine's: records, delays and falsifies calls
 mod spawn; // starting processes with exactly the descriptors meant for them
 mod tape; // bytes that know their place
+mod town; // hosts that share what all helpers of one machine share
 mod unit; // the part of a service unit that matters here, and the manager that keeps it
 mod wait; // deadlines instead of sleeps
+mod witness; // which containers ran at the same time, as the engine tells it
 
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
@@ -29,4 +31,6 @@ pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
 pub use spawn::{output, spawn, spawn_with};
 pub use tape::Tape;
+pub use town::{Town, home};
 pub use wait::until;
+pub use witness::Witness;

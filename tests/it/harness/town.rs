@@ -1,0 +1,57 @@
+//! Hosts that share what all helpers of one machine share: the configuration, the state directory, the control sockets.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::control::Control;
+use super::docker::engine_socket;
+use super::host::Host;
+use super::listener::Kind;
+use super::plan::Plan;
+
+/// Where several helpers live; drop it after their hosts.
+pub struct Town {
+    dir: TempDir,
+    config: String,
+}
+
+impl Town {
+    /// A town with this configuration, and nobody in it yet.
+    pub fn new(config: &str) -> Town {
+        let dir = tempfile::Builder::new().prefix("rouse-it-").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        std::fs::create_dir(dir.path().join("control")).unwrap();
+        Town { dir, config: config.to_owned() }
+    }
+
+    /// One helper for all of `sidecars`, each with a socket and a control socket.
+    pub fn plan(&self, sidecars: &[&str]) -> Plan {
+        self.plan_with_engine(&engine_socket(), sidecars)
+    }
+
+    /// The same with something before the engine.
+    pub fn plan_with_engine(&self, engine: &Path, sidecars: &[&str]) -> Plan {
+        let plan = Plan::with_engine(engine, &self.config).state(&self.dir.path().join("state"));
+        let control = self.dir.path().join("control");
+        sidecars.iter().fold(plan, |plan, name| plan.socket(name, Kind::Tcp4).control(&control, name))
+    }
+
+    /// All of `sidecars`: in one helper, or each in its own.
+    pub fn settle(&self, apart: bool, sidecars: &[&str]) -> Vec<Host> {
+        let plans = match apart {
+            true => sidecars.iter().map(|name| self.plan(&[name])).collect(),
+            false => vec![self.plan(sidecars)],
+        };
+        plans.into_iter().map(Plan::listen).collect()
+    }
+
+    pub fn control(&self, sidecar: &str) -> Control {
+        Control::new(&self.dir.path().join("control"), sidecar)
+    }
+}
+
+/// The one of `hosts` that has `sidecar`.
+pub fn home<'a>(hosts: &'a [Host], sidecar: &str) -> &'a Host {
+    hosts.iter().find(|host| host.listeners.iter().any(|listener| listener.name == sidecar)).unwrap()
+}
