@@ -56,7 +56,11 @@ enum Told {
 }
 
 /// One question to the engine at a time, beside everything else: an engine that hangs keeps nobody waiting.
-type Question = Pin<Box<dyn Future<Output = Told>>>;
+struct Question {
+    /// What may take a second, and gives way to what is urgent.
+    can_wait: bool,
+    told: Pin<Box<dyn Future<Output = Told>>>,
+}
 
 impl Sidecar {
     /// Serves until unused or dead.
@@ -130,7 +134,7 @@ impl Sidecar {
                     }
                     look.as_mut().reset(Instant::now());
                 }
-                () = at(recheck), if question.is_none() => {
+                () = at(recheck), if question.as_ref().is_none_or(|question| question.can_wait) => {
                     let since = recheck.take().unwrap_or_else(Instant::now);
                     question = Some(self.ask_for_container(up, since));
                 }
@@ -270,12 +274,13 @@ impl Sidecar {
     fn ask_for_container(&self, up: &Up, since: Instant) -> Question {
         let (engine, name, id) =
             (self.engine.clone(), self.settings.container.clone(), up.container.id.clone());
-        Box::pin(async move { Told::Container(since, Box::new(look_up(&engine, &name, &id).await)) })
+        let told = async move { Told::Container(since, Box::new(look_up(&engine, &name, &id).await)) };
+        Question { can_wait: false, told: Box::pin(told) }
     }
 
     fn ask_for_cpu_time(&self, up: &Up) -> Question {
         let (engine, id) = (self.engine.clone(), up.container.id.clone());
-        Box::pin(async move { Told::CpuTime(engine.cpu(&id).await) })
+        Question { can_wait: true, told: Box::pin(async move { Told::CpuTime(engine.cpu(&id).await) }) }
     }
 }
 
@@ -306,7 +311,7 @@ async fn look_up(engine: &Docker, name: &str, id: &str) -> Result<Container, Err
 
 async fn answered(question: &mut Option<Question>) -> Told {
     match question {
-        Some(question) => question.await,
+        Some(question) => (&mut question.told).await,
         None => pending().await,
     }
 }
