@@ -72,10 +72,10 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Their container is about to be frozen, or was found so: from now on [`Connections::next`] tells when a client wants
-    /// something of it.
-    pub fn freeze(&mut self) {
-        self.frozen_since.get_or_insert_with(Instant::now);
+    /// Their container is about to be frozen, or has been `since` then: [`Connections::next`] tells when a client has wanted
+    /// something of it after that.
+    pub fn freeze(&mut self, since: Instant) {
+        self.frozen_since.get_or_insert(since);
         self.bell.listen(true);
     }
 

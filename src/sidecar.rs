@@ -289,7 +289,7 @@ impl Sidecar {
         let up = Up::found(container);
         self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
         if up.is_paused {
-            connections.freeze();
+            connections.freeze(Instant::now());
         }
         if self.run.as_ref() != Some(&run) {
             events::adopted(&self.settings, up.is_paused);

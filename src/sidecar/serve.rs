@@ -72,6 +72,7 @@ impl Sidecar {
         let mut question: Option<Question> = None;
         let mut yields: Option<(Name, Answer<()>)> = None;
         let mut killed: Option<Instant> = None;
+        let mut frozen: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,12 +97,14 @@ impl Sidecar {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
                     Change::Happened(Event::Healthy) => {}
                     Change::Happened(Event::Killed) => killed = Some(Instant::now()),
+                    // What a client sends before that is looked at undoes it too.
+                    Change::Happened(Event::Paused) => (frozen, recheck) = (Some(Instant::now()), Some(Instant::now())),
                     Change::Subscribed | Change::Happened(_) => recheck = Some(Instant::now()),
                 },
                 told = answered(&mut question) => {
                     question = None;
                     match told {
-                        Told::Container(found) => match self.compare(up, *found, connections) {
+                        Told::Container(found) => match self.compare(up, *found, frozen, connections) {
                             Found::AsBefore => {}
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
@@ -211,6 +214,7 @@ impl Sidecar {
         &mut self,
         up: &mut Up,
         found: Result<Container, Error>,
+        frozen: Option<Instant>,
         connections: &mut Connections,
     ) -> Found {
         let found = match found {
@@ -229,7 +233,7 @@ impl Sidecar {
             return Found::AsBefore;
         }
         match (up.is_paused, found.is_paused()) {
-            (false, true) => self.frozen(up, connections),
+            (false, true) => self.frozen(up, frozen, connections),
             (true, false) => self.thawed(up, None, connections),
             _ => {}
         }

@@ -24,7 +24,7 @@ impl Sidecar {
     ) -> Result<bool, Failure> {
         let begun = Instant::now();
         // Before it is asked for: a byte that comes meanwhile finds it frozen, and the next helper must know.
-        connections.freeze();
+        connections.freeze(begun);
         self.enter(State::Paused, Some(&up.container));
         match attended(connections, self.engine.pause(&up.container.id)).await {
             Ok(()) => {
@@ -61,10 +61,10 @@ impl Sidecar {
         events::unpaused(&self.settings, begun.map(|begun| begun.elapsed()));
     }
 
-    /// The container was frozen by somebody's hand: only a byte or a new connection undoes it.
-    pub(super) fn frozen(&mut self, up: &mut Up, connections: &mut Connections) {
+    /// The container was frozen by somebody's hand, at the latest at `since`: only a byte or a new connection undoes it.
+    pub(super) fn frozen(&mut self, up: &mut Up, since: Option<Instant>, connections: &mut Connections) {
         up.is_paused = true;
-        connections.freeze();
+        connections.freeze(since.unwrap_or_else(Instant::now));
         self.enter(State::Paused, Some(&up.container));
         events::paused(&self.settings, None, connections.len());
     }
