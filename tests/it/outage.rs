@@ -141,14 +141,18 @@ fn while_the_engine_hangs_clients_are_served_and_nothing_is_stopped() {
     assert!(host.exit().success());
 }
 
-#[test]
-fn who_comes_while_the_engine_hangs_and_sleep_is_due_keeps_it_awake() {
+#[track_caller]
+fn is_kept_awake_by_who_comes_while_the_engine_hangs(keys: &str) {
     let Some(engine) = Engine::new(&[]) else { return };
-    let host = on(&engine, "idle_timeout = \"2s\"");
+    let host = on(&engine, &format!("idle_timeout = \"2s\"\n{keys}"));
     let mut client = host.connect("web");
     lives_on(&mut client);
+    // Once that is told, nothing is asked of the engine until something is due.
+    engine.docker(&["pause", "web"]);
+    engine.docker(&["unpause", "web"]);
+    host.event("web", "unpaused");
     engine.signal(SIGSTOP);
-    // Sleep is due, and the engine is asked for the CPU time before.
+    // Sleep becomes due meanwhile.
     thread::sleep(Duration::from_secs(4));
     is_served_at_once(&host);
     lives_on(&mut client);
@@ -157,6 +161,21 @@ fn who_comes_while_the_engine_hangs_and_sleep_is_due_keeps_it_awake() {
     host.event("web", "slept");
     let slept = host.look(|facts| facts.events("web", "slept")[0].0);
     assert!(slept > back + Duration::from_millis(1800), "slept {:?} after its last use", slept - back);
+}
+
+#[test]
+fn who_comes_while_the_engine_hangs_and_sleep_is_due_keeps_it_awake() {
+    is_kept_awake_by_who_comes_while_the_engine_hangs("");
+}
+
+#[test]
+fn who_comes_while_the_engine_hangs_keeps_it_awake_also_where_the_cpu_is_not_looked_at() {
+    is_kept_awake_by_who_comes_while_the_engine_hangs("busy_cpu = 0");
+}
+
+#[test]
+fn who_comes_while_the_engine_hangs_and_a_pause_is_due_is_served_at_once() {
+    is_kept_awake_by_who_comes_while_the_engine_hangs("busy_cpu = 0\npause_after = \"1s\"");
 }
 
 #[test]
