@@ -102,7 +102,9 @@ fn a_container_that_ends_three_times_in_one_wake_is_in_a_crash_loop_and_named_so
     let begun = Instant::now();
     assert_eq!(host.connect("web").end(), End::Reset);
     let took = begun.elapsed();
-    assert!(took > Duration::from_millis(600) && took < Duration::from_secs(8), "given up after {took:?}");
+    assert!(took < Duration::from_secs(8), "given up only after {took:?}");
+    let ends = web.logs().matches("no model yet").count();
+    assert!(ends >= 3, "given up after {ends}");
     let line = host.event("web", "wake-failed");
     assert!(line.contains("over and over") && line.contains("exit code 3"), "{line:?}");
     host.wait("its last words", |facts| facts.text().contains("no model yet").then_some(()));
@@ -128,13 +130,17 @@ fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
 fn a_crash_while_it_serves_is_waited_out_where_a_restart_policy_starts_it_again() {
     let web = Container::with("web", &["--restart", "always"], "");
     let (host, recorder, _dir) = behind_recorder(&web, "");
-    let first = host.connect("web").ask("who");
-    let mut open = host.connect("web");
-    open.ask("echo open");
-    web.end_by_itself();
-    assert_ne!(open.end(), End::Open);
-    let second = until("an answer", || host.connect("web").try_ask("who").ok());
-    assert_ne!(first.split(' ').next(), second.split(' ').next());
+    let mut first = host.connect("web").ask("who");
+    // The policy pauses for 100 ms after the first end, for 200 ms after the second one.
+    for _ in 0..2 {
+        let mut open = host.connect("web");
+        open.ask("echo open");
+        web.end_by_itself();
+        assert_ne!(open.end(), End::Open);
+        let second = until("an answer", || host.connect("web").try_ask("who").ok());
+        assert_ne!(first.split(' ').next(), second.split(' ').next());
+        first = second;
+    }
     assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
     assert_eq!(recorder.calls("POST /start").len(), 1, "its policy has started it, not rouse");
 }

@@ -56,7 +56,7 @@ fn a_shorter_idle_timeout_holds_for_who_is_awake_with_an_open_connection() {
 #[test]
 fn a_longer_idle_timeout_holds_for_who_is_awake() {
     let web = Container::new("web", "");
-    let host = serve(&web, "idle_timeout = \"2s\"");
+    let host = serve(&web, "idle_timeout = \"1s\"\nbusy_cpu = 0");
     let mut client = host.connect("web");
     client.ask("echo one");
     reload(&host, &web.sidecar("web", "idle_timeout = \"1h\""));
@@ -69,12 +69,13 @@ fn a_longer_idle_timeout_holds_for_who_is_awake() {
 #[test]
 fn connections_become_use_by_a_reload_and_cease_to_be() {
     let web = Container::new("web", "");
-    let host = serve(&web, "idle_timeout = \"1500ms\"");
+    let short = "idle_timeout = \"1s\"\nbusy_cpu = 0";
+    let host = serve(&web, short);
     let mut client = host.connect("web");
     client.ask("echo one");
-    reload(&host, &web.sidecar("web", "idle_timeout = \"1500ms\"\nidle = \"connections\""));
+    reload(&host, &web.sidecar("web", &format!("{short}\nidle = \"connections\"")));
     stays_awake(&host);
-    reload(&host, &web.sidecar("web", "idle_timeout = \"1500ms\""));
+    reload(&host, &web.sidecar("web", short));
     host.event("web", "slept");
     assert_ne!(client.end(), End::Open);
 }
