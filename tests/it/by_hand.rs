@@ -276,8 +276,14 @@ fn restarted_by_hand_under_quick_connections_it_serves_the_last_run_in_the_end()
         }
     });
     let who = until("an answer", || scene.host.connect("web").try_ask("who").ok());
-    let running =
-        scene.web.logs().lines().filter_map(|line| line.strip_prefix("start ")).last().unwrap().to_owned();
+    let running = scene
+        .web
+        .logs()
+        .lines()
+        .filter_map(|line| line.strip_prefix("start "))
+        .next_back()
+        .unwrap()
+        .to_owned();
     assert!(who.starts_with(&running), "{who:?}, not {running}");
     assert!(scene.recorder.calls("POST /stop").is_empty());
     scene.is_one_helper();
