@@ -19,6 +19,8 @@ use crate::warnings::Warnings;
 
 /// How many lines of its log a container that failed is shown with.
 const LOG_LINES: usize = 10;
+/// A restart policy may start a container again that has ended so often before it answers, and no more.
+const ENDS: u32 = 3;
 
 /// What a wake works with; nothing of it changes meanwhile.
 #[derive(Clone, Copy, Debug)]
@@ -73,8 +75,22 @@ pub async fn until_answering(
     watch: &mut Watch,
     deadline: Instant,
 ) -> Result<Answering, Failure> {
+    let found = place.engine.inspect(&place.settings.container).await?;
+    let most_restarts = found.restarts_before().saturating_add(ENDS);
+    run_answering(place, found, room, watch, deadline, most_restarts).await
+}
+
+/// The same in one run of it after another, of which its restart policy may begin so many.
+async fn run_answering(
+    place: Place<'_>,
+    found: Container,
+    room: &mut Room,
+    watch: &mut Watch,
+    deadline: Instant,
+    most_restarts: u32,
+) -> Result<Answering, Failure> {
     let settings = place.settings;
-    let (mut container, thawed) = running(place).await?;
+    let (mut container, thawed) = running(place, found, room, watch, deadline, most_restarts).await?;
     let route = route(place, &container).await?;
     let port = match room.clients().first() {
         Some(client) => client.port,
@@ -96,10 +112,11 @@ pub async fn until_answering(
                 // The engine is gone; the container may well come up without it.
                 Change::Lost(_) => {}
                 Change::Subscribed | Change::Happened(_) => {
-                    let (found, _) = running(place).await?;
-                    if found.started_at() != container.started_at() {
-                        // Another run, with another address.
-                        return Box::pin(until_answering(place, room, watch, deadline)).await;
+                    let found = place.engine.inspect(&settings.container).await?;
+                    if !found.is_running() || found.started_at() != container.started_at() {
+                        // Another run, with another address, or none.
+                        let next = run_answering(place, found, room, watch, deadline, most_restarts);
+                        return Box::pin(next).await;
                     }
                     container = found;
                 }
@@ -155,24 +172,48 @@ fn too_late(settings: &Sidecar, address: &Address) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The container, inspected anew, if it runs; and whether it had to be thawed for that.
-async fn running(place: Place<'_>) -> Result<(Container, bool), Failure> {
+/// The container once it runs, and whether it had to be thawed for that. Between two tries of its restart policy the next one
+/// is waited for.
+async fn running(
+    place: Place<'_>,
+    mut container: Container,
+    room: &mut Room,
+    watch: &mut Watch,
+    deadline: Instant,
+    most_restarts: u32,
+) -> Result<(Container, bool), Failure> {
     let Place { settings, engine, .. } = place;
-    let mut container = engine.inspect(&settings.container).await?;
-    let thawed = container.is_paused();
-    if thawed {
-        engine.unpause(&container.id).await?;
+    let mut thawed = false;
+    loop {
+        if container.is_paused() {
+            engine.unpause(&container.id).await?;
+            thawed = true;
+        } else if container.is_running() {
+            return Ok((container, thawed));
+        } else if !container.is_restarting() {
+            let (ending, log) = (container.ending(), last_words(engine, &container).await);
+            return Err(Failure::Died { container: settings.container.clone(), ending, log });
+        } else if container.restarts() >= most_restarts || !changes(room, watch, deadline).await {
+            let (ending, log) = (container.ending(), last_words(engine, &container).await);
+            return Err(Failure::CrashLoop { container: settings.container.clone(), ending, log });
+        }
         container = engine.inspect(&settings.container).await?;
     }
-    let name = settings.container.clone();
-    if container.is_running() {
-        return Ok((container, thawed));
+}
+
+/// Waits until something happens to the container; false if nothing does before the deadline.
+async fn changes(room: &mut Room, watch: &mut Watch, deadline: Instant) -> bool {
+    loop {
+        tokio::select! {
+            biased;
+            change = watch.next() => match change {
+                // The engine is gone, and the next try with it until it is back.
+                Change::Lost(_) => {}
+                Change::Subscribed | Change::Happened(_) => return true,
+            },
+            () = room.gather_until(deadline) => return false,
+        }
     }
-    let (ending, log) = (container.ending(), last_words(engine, &container).await);
-    Err(match container.is_restarting() {
-        true => Failure::CrashLoop { container: name, ending, log },
-        false => Failure::Died { container: name, ending, log },
-    })
 }
 
 /// The end of a container's log; nothing where the engine has none (log drivers other than json-file and local).

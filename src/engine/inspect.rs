@@ -17,6 +17,8 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// How long after `FinishedAt` the log of that run may get its last entry: what has no line's end is stamped once the engine
 /// has cleaned up (20 to 40 ms with Docker 20.10), which it does before it starts the next run.
 const AFTERMATH: Duration = Duration::from_millis(100);
+/// After a run of this length Docker's restart policy begins anew with its shortest pause: the run was no failed try.
+const NO_TRY: Duration = Duration::from_secs(10);
 
 /// A container, as it was when it was inspected.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -26,6 +28,7 @@ pub struct Container {
     pub id: String,
     name: Option<String>,
     state: State,
+    restart_count: Option<u32>,
     config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
@@ -107,6 +110,21 @@ impl Container {
     /// Between two tries of its restart policy; the engine calls that running too, though nothing runs.
     pub fn is_restarting(&self) -> bool {
         self.state.restarting
+    }
+
+    /// How often its restart policy has started it since it was started by a call.
+    pub fn restarts(&self) -> u32 {
+        self.restart_count.unwrap_or_default()
+    }
+
+    /// How many of these belong to the past: none of those that have led into a loop in which it is now, all of them else.
+    pub fn restarts_before(&self) -> u32 {
+        let moment = |text: &Option<String>| text.as_deref().and_then(time);
+        let lasted = moment(&self.state.finished_at)
+            .zip(moment(&self.state.started_at))
+            .and_then(|(finished, started)| finished.duration_since(started).ok());
+        let in_loop = self.is_restarting() && lasted.is_some_and(|lasted| lasted < NO_TRY);
+        if in_loop { 0 } else { self.restarts() }
     }
 
     /// Awake or paused, as far as the engine is concerned: what a stop would end.
@@ -266,6 +284,20 @@ mod tests {
         assert!(!health(r#"{"Status":"unhealthy","FailingStreak":0,"Log":[{"ExitCode":1}]}"#));
         assert!(!health(r#"{"Status":"unhealthy","FailingStreak":0,"Log":null}"#));
         assert!(!health(r#"{"Status":"starting","FailingStreak":0,"Log":[{"ExitCode":0}]}"#));
+    }
+
+    #[test]
+    fn restarts_after_short_runs_count_while_it_is_between_two_of_them() {
+        let before = |restarting: bool, finished: &str| {
+            let state = format!(
+                r#"{{"Running":true,"Restarting":{restarting},"StartedAt":"2026-11-23T07:07:01Z","FinishedAt":"{finished}"}}"#
+            );
+            let text = format!(r#"{{"Id":"abc","RestartCount":7,"State":{state}}}"#);
+            serde_json::from_str::<Container>(&text).unwrap().restarts_before()
+        };
+        assert_eq!(before(true, "2026-11-23T07:07:03Z"), 0);
+        assert_eq!(before(true, "2026-11-23T07:08:01Z"), 7);
+        assert_eq!(before(false, "2026-11-23T07:07:00Z"), 7);
     }
 
     #[test]

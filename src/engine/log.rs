@@ -15,9 +15,10 @@ use super::{Container, Docker, Error};
 const MAX_LINE: usize = 64 << 10;
 
 impl Docker {
-    /// The last `lines` of a container's log, oldest first.
+    /// The last `lines` that a container has written in its last run, oldest first.
     pub async fn log(&self, container: &Container, lines: usize) -> Result<String, Error> {
-        let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail={lines}", container.id);
+        let since = since(container.log_since());
+        let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail={lines}{since}", container.id);
         let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
         match answer.status {
             StatusCode::OK => {
@@ -33,13 +34,17 @@ impl Docker {
     /// Follows a container's log from `since` on, or from its beginning, until the container ends; what is there already comes
     /// first. The engine refuses where its log driver cannot be read.
     pub async fn follow_log(&self, container: &Container, since: Option<SystemTime>) -> Result<Log, Error> {
-        let mut path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1", container.id);
-        if let Some(since) = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok()) {
-            path.push_str(&format!("&since={}.{:09}", since.as_secs(), since.subsec_nanos()));
-        }
+        let since = self::since(since);
+        let path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1{since}", container.id);
         let body = self.stream(&path).await?;
         Ok(Log { body, call: format!("GET {path}"), lines: Lines::new(Frames::of(container)), ended: false })
     }
+}
+
+/// The part of a query that asks for what was written from then on.
+fn since(moment: Option<SystemTime>) -> String {
+    let since = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    since.map(|since| format!("&since={}.{:09}", since.as_secs(), since.subsec_nanos())).unwrap_or_default()
 }
 
 /// A container's log, followed.

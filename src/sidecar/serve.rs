@@ -23,6 +23,8 @@ use crate::wake::until_answering;
 const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon the engine is asked again for what it did not tell.
 const RECHECK: Duration = Duration::from_secs(1);
+/// How old an answer of the engine may be for something to be asked of it that keeps clients waiting: one that hangs is not.
+const FRESH: Duration = Duration::from_millis(100);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
 /// away.
 const SOON: Duration = Duration::from_millis(100);
@@ -55,6 +57,16 @@ enum Told {
     CpuTime(Result<Duration, Error>),
 }
 
+impl Told {
+    /// Whether the engine answers, be it with a no.
+    fn is_answer(&self) -> bool {
+        match self {
+            Told::Container(_, found) => !matches!(&**found, Err(error) if error.is_open()),
+            Told::CpuTime(time) => !matches!(time, Err(error) if error.is_open()),
+        }
+    }
+}
+
 /// One question to the engine at a time, beside everything else: an engine that hangs keeps nobody waiting.
 struct Question {
     /// What may take a second, and gives way to what is urgent.
@@ -79,6 +91,7 @@ impl Sidecar {
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
         activity.hurry(None);
         let mut killed: Option<Instant> = None;
+        let mut heard: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,6 +125,9 @@ impl Sidecar {
                 },
                 told = answered(&mut question) => {
                     question = None;
+                    if told.is_answer() {
+                        heard = Some(Instant::now());
+                    }
                     match told {
                         Told::Container(since, found) => match self.compare(up, since, *found, connections) {
                             Found::Up => watch.follow(&up.container.id),
@@ -170,6 +186,11 @@ impl Sidecar {
                             look.as_mut().reset(now + activity.longest_wait());
                         }
                         Next::Take(step) if sure && !room.is_asked() => {
+                            if heard.is_none_or(|heard| heard.elapsed() > FRESH) {
+                                recheck = Some(now);
+                                look.as_mut().reset(now + SOON);
+                                continue;
+                            }
                             return Ok(match yields {
                                 Some((to, answer)) => End::Yields(to, answer),
                                 None => End::Unused(step),

@@ -9,6 +9,7 @@ mod around_sleep; // clients that come at any moment around the end of a helper
 mod backpressure; // readers that do not read
 mod burst; // thousands of clients at one moment
 mod busy; // a container that works is in use, whoever is connected
+mod by_hand; // what somebody does to a container by hand is followed and never undone
 mod clients; // the usual clients of usual servers see through rouse what they see without it
 mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
@@ -17,6 +18,7 @@ mod ends; // how a connection ends: after a half-close, after urgent data
 mod engine; // the calls to the engine: version, order, every refusal shown
 mod exclusive; // at most one of a group runs at a time, and whoever is unused makes room
 mod fail_open; // without an engine, clients are connected straight to `address`
+mod failure; // wakes that fail: how often, in which words, and what counts as no failure yet
 mod handover; // which sockets are taken, by which names, and what is refused
 mod holds; // who holds a sidecar wakes it and keeps it awake
 mod idle; // what counts as use, and when a sidecar goes to sleep
@@ -24,12 +26,14 @@ mod interruptions; // the helper or the engine goes away, at every stage
 mod lives; // whatever is done to a sidecar: one call at a time, an answer or an end for everybody, sleep
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
+mod outage; // the engine restarts, hangs or vanishes while containers run on or die with it
 mod pausing; // a container is frozen between its last use and its sleep, and thawed by whoever wants something of it
 mod pieces; // small pieces that have gathered unread
 mod pipes; // pipes are open while bytes are under way, and a moment longer
 mod proxy_protocol; // what the container is told of its clients before their first byte
 mod readiness; // lines of this run's log, own checks, paced probes, and what is warned about
 mod relay; // bytes, half-close, reset and urgent data, both ways
+mod reload; // when a changed configuration takes effect, and what that disturbs
 mod requires; // what a sidecar requires is woken before it and kept awake with it
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end

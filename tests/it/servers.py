@@ -14,6 +14,7 @@ A connection carries lines, each a command and answered by a line, until one sid
     half-reset    "half" and an end of its own stream at once, then a reset at the next byte
     await-reset   reads to the end of the stream, then waits for a reset without a byte
     urgent        "before", one urgent byte, "after"
+    eat MIB       takes so much memory, and "full" once it has it
     close, reset  ends the connection cleanly, with a reset
     crash         ends the server at once, with status 7
     GET /ready    200 once --ready-after seconds have passed, 503 before; GET /status/N answers N, 204 without a body
@@ -128,6 +129,9 @@ class Server:
                 conn.sendall(b"before\n")
                 conn.send(b"!", socket.MSG_OOB)
                 conn.sendall(b"after\n")
+            elif word == "eat":
+                self.eaten = os.urandom(1 << 20) * int(rest)
+                conn.sendall(b"full\n")
             elif word == "close":
                 return None
             elif word == "crash":
