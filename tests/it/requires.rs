@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{
-    Call, Client, Container, End, Facts, Host, Kind, Plan, Recorder, Town, docker, home, until,
-};
+use crate::harness::{Call, Client, Container, End, Facts, Host, Kind, Plan, Recorder, Town, docker, home};
 
 /// What another test is about would get in the way: the engine takes its time to tell the CPU time.
 const RESTLESS: &str = "busy_cpu = 0\n";
