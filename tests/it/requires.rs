@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{
-    Call, Client, Container, End, Facts, Host, Kind, Plan, Recorder, Town, docker, home, until,
-};
+use crate::harness::{Call, Client, Container, End, Facts, Host, Kind, Plan, Recorder, Town, docker, home};
 
 /// What another test is about would get in the way: the engine takes its time to tell the CPU time.
 const RESTLESS: &str = "busy_cpu = 0\n";
@@ -337,4 +335,33 @@ fn wake_timeout_begins_when_what_is_required_is_there() {
     let begun = Instant::now();
     assert_eq!(host.connect("web").ask("echo at last"), "at last");
     assert!(begun.elapsed() > Duration::from_secs(7), "db was ready too soon to show anything");
+}
+
+#[test]
+fn whenever_clients_come_along_a_chain_all_are_answered_and_all_sleep_in_the_end() {
+    let all = ["a", "b", "c"].map(|name| Container::new(name, ""));
+    let [a, b, c] = &all;
+    let table = |container: &Container, name: &str, names: &str| {
+        container.sidecar(name, &format!("{RESTLESS}idle_timeout = \"200ms\"\n{}", requires(names)))
+    };
+    let town = Town::new(&(table(a, "a", "\"b\"") + &table(b, "b", "\"c\"") + &table(c, "c", "")));
+    let hosts = [town.plan(&["a", "b"]).listen(), town.plan(&["c"]).listen()];
+    thread::scope(|scope| {
+        for number in 0..60_u64 {
+            let name = ["a", "a", "b", "c"][number as usize % 4];
+            let host = home(&hosts, name);
+            scope.spawn(move || {
+                // In bursts, which end at any moment of the sleep before them.
+                thread::sleep(Duration::from_millis(number / 5 * 1500 + number * number * 7919 % 500));
+                assert_eq!(host.connect(name).ask("echo churned"), "churned", "{name}, number {number}");
+            });
+        }
+    });
+    for host in &hosts {
+        host.wait("the end of its last helper", |facts| facts.pid.is_none().then_some(()));
+        assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
+    }
+    assert_eq!(all.each_ref().map(Container::status), ["exited"; 3]);
+    let wakes = hosts.iter().map(|host| host.look(|facts| facts.events("a", "ready").len())).sum::<usize>();
+    assert!(wakes > 3, "it slept too seldom to show anything: {wakes}");
 }
