@@ -4,7 +4,6 @@ use proptest::test_runner::TestCaseResult;
 
 use super::act::Act;
 use super::{Doing, Life};
-use crate::activity::Seen;
 
 impl Life {
     /// Somebody else does something.
