@@ -3,106 +3,25 @@
 //!
 //! The driver does with the decisions what `sidecar/serve.rs` and `sidecar/steps.rs` do with them.
 
+mod act; // what others do to a sidecar, and sequences of that
+mod others; // what becomes of what they do
+mod world; // what is true, kept apart from what is under test
+
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
 use super::{Activity, Next, Rules, Seen, Sight, Step};
+use act::{Act, acts, rules};
+use world::{LONGEST, World};
 
 /// As in `sidecar/serve.rs`.
 const SOON: Duration = Duration::from_millis(100);
 const RECHECK: Duration = Duration::from_secs(1);
 /// How far two readings are apart where somebody waits.
 const HURRY: Duration = Duration::from_secs(1);
-/// The longest that the engine takes for anything.
-const LONGEST: Duration = Duration::from_millis(1200);
-/// What a decision may be late for reasons of its own: questions to the engine that were under way, and looks a while apart.
-const SLACK: Duration = Duration::from_secs(6);
-/// Above it the container is busy, where that counts.
-const MARK: u32 = 10;
-
-/// What somebody else does.
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    /// A client comes, and is accepted so much later.
-    Connect(Duration),
-    /// A byte from the client.
-    Up(usize),
-    /// A byte from the container.
-    Down(usize),
-    /// The client has sent all.
-    UpEnd(usize),
-    /// The container has sent all.
-    DownEnd(usize),
-    /// The connection is over.
-    End(usize),
-    Hold,
-    Release,
-    /// Another sidecar needs the group.
-    Yield,
-    /// From now on the container uses so many percent of a core.
-    Cpu(u32),
-    Reload(Rules),
-    /// By hand.
-    Freeze,
-    Thaw,
-    /// The engine is away, or back.
-    Away(bool),
-    /// From now on the engine takes so long, and refuses to pause and stop or does not.
-    Engine(Duration, bool),
-}
-
-fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
-    range.prop_map(Duration::from_millis)
-}
-
-fn rules() -> impl Strategy<Value = Rules> {
-    let idle = option::weighted(0.9, millis(300..20_000));
-    let reply = prop_oneof![millis(100..3_000), millis(1_000..60_000)];
-    let busy = option::weighted(0.7, Just(MARK));
-    (idle, option::of(millis(200..10_000)), prop::bool::weighted(0.2), reply, busy).prop_map(
-        |(idle_timeout, pause_after, connections_are_use, reply_timeout, busy_cpu)| Rules {
-            idle_timeout,
-            pause_after,
-            connections_are_use,
-            reply_timeout,
-            busy_cpu,
-        },
-    )
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let which = || 0..4usize;
-    let coming = prop_oneof![3 => Just(Duration::ZERO), 1 => millis(1..400)];
-    let takes = prop_oneof![3 => millis(0..30), 1 => millis(0..1200)];
-    prop_oneof![
-        4 => coming.prop_map(Act::Connect),
-        6 => which().prop_map(Act::Up),
-        6 => which().prop_map(Act::Down),
-        1 => which().prop_map(Act::UpEnd),
-        1 => which().prop_map(Act::DownEnd),
-        3 => which().prop_map(Act::End),
-        2 => Just(Act::Hold),
-        3 => Just(Act::Release),
-        3 => Just(Act::Yield),
-        3 => prop_oneof![Just(0), Just(3), Just(40), Just(100)].prop_map(Act::Cpu),
-        2 => rules().prop_map(Act::Reload),
-        1 => Just(Act::Freeze),
-        2 => Just(Act::Thaw),
-        1 => Just(Act::Away(true)),
-        2 => Just(Act::Away(false)),
-        2 => (takes, prop::bool::weighted(0.2)).prop_map(|(takes, refuses)| Act::Engine(takes, refuses)),
-    ]
-}
-
-fn acts() -> impl Strategy<Value = Vec<(Duration, Act)>> {
-    let gap = prop_oneof![2 => Just(Duration::ZERO), 3 => millis(0..300), 4 => millis(0..3_000), 2 => millis(0..40_000)];
-    vec((gap, act()), 1..80)
-}
 
 /// What the engine is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,134 +55,6 @@ impl Question {
     }
 }
 
-/// What is true, kept apart from what is under test.
-#[derive(Debug)]
-struct World {
-    now: Instant,
-    rules: Rules,
-    /// Those that are open.
-    open: Vec<Seen>,
-    /// The last use of all: bytes, connections, ends of holds, the wake.
-    last_use: Instant,
-    holds: usize,
-    frozen: bool,
-    away: bool,
-    takes: Duration,
-    refuses: bool,
-    percent: u32,
-    cpu_time: Duration,
-    cpu_until: Instant,
-    /// Since when it is busy and the engine could have told so.
-    busy_since: Option<Instant>,
-    /// When it last was.
-    busy_until: Option<Instant>,
-    /// When something last happened that a decision may have to wait for.
-    changed: Instant,
-    /// That was plain use, and nothing else was under way.
-    undisturbed: bool,
-    /// Of all rules so far.
-    widest: Duration,
-}
-
-impl World {
-    fn pass(&mut self, now: Instant) {
-        if !self.frozen {
-            self.cpu_time += (now - self.cpu_until) * self.percent / 100;
-        }
-        (self.now, self.cpu_until) = (now, now);
-    }
-
-    /// What the container does has changed, or what the engine can tell of it.
-    fn mind_cpu(&mut self) {
-        let was_busy = self.busy_since.take().is_some();
-        if was_busy || self.percent > MARK {
-            self.busy_until = Some(self.now);
-        }
-        self.busy_since = (self.percent > MARK && !self.frozen && !self.away).then_some(self.now);
-    }
-
-    fn used(&mut self) {
-        self.last_use = self.now;
-    }
-
-    fn last_byte(seen: &Seen) -> Instant {
-        if seen.last_up > seen.last_down { seen.last_up } else { seen.last_down }
-    }
-
-    /// Until when an answer is owed.
-    fn owed_until(&self, seen: &Seen) -> Option<Instant> {
-        let awaited = seen.up_ended || seen.last_up > seen.last_down;
-        (awaited && !seen.down_ended).then(|| World::last_byte(seen) + self.rules.reply_timeout)
-    }
-
-    fn is_owed(&self, seen: &Seen) -> bool {
-        self.owed_until(seen).is_some_and(|until| self.now < until)
-    }
-
-    /// Why it may not be taken down at all at this moment.
-    fn forbids(&self) -> Option<&'static str> {
-        match () {
-            () if self.holds > 0 => Some("it is held"),
-            () if self.open.iter().any(|seen| self.is_owed(seen)) => Some("an answer is owed"),
-            () if self.rules.connections_are_use && !self.open.is_empty() => Some("somebody is connected"),
-            () => None,
-        }
-    }
-
-    /// Why it may not make room.
-    fn forbids_yield(&self) -> Option<&'static str> {
-        let quiet = self.shortest().min(Duration::from_secs(10));
-        let moving = |seen: &Seen| self.now < World::last_byte(seen) + quiet;
-        self.forbids().or(self.open.iter().any(moving).then_some("bytes have just moved"))
-    }
-
-    fn shortest(&self) -> Duration {
-        let Rules { idle_timeout, pause_after, .. } = self.rules;
-        idle_timeout.unwrap_or(Duration::MAX).min(pause_after.unwrap_or(Duration::MAX))
-    }
-
-    fn timeout(&self, step: Step) -> Option<Duration> {
-        match step {
-            Step::Pause => self.rules.pause_after,
-            Step::Sleep => self.rules.idle_timeout,
-        }
-    }
-
-    /// How long the CPU must have rested, as seen by two readings.
-    fn window(timeout: Duration) -> Duration {
-        (timeout / 5).max(Duration::from_millis(100)).min(Duration::from_secs(10))
-    }
-
-    fn measures(&self) -> bool {
-        self.rules.busy_cpu.is_some() && !self.frozen
-    }
-
-    /// When a step is due at the latest, should nothing more happen.
-    fn latest(&self) -> Option<Instant> {
-        if self.away || self.holds > 0 || (self.rules.connections_are_use && !self.open.is_empty()) {
-            return None;
-        }
-        if self.measures() && self.percent > MARK {
-            return None;
-        }
-        let settling = self.widest * 2 + LONGEST * 2;
-        let seen_busy = self.busy_until.map(|until| until + settling);
-        let last_use = self.last_use.max(seen_busy.unwrap_or(self.last_use));
-        let due = |timeout: Duration| {
-            let owed = self.open.iter().filter_map(|seen| self.owed_until(seen));
-            owed.fold(last_use + timeout, Instant::max)
-        };
-        let sleep = self.rules.idle_timeout.map(due);
-        let pause = self.rules.pause_after.filter(|_| !self.frozen).map(due);
-        let due = [sleep, pause].into_iter().flatten().min()?;
-        if self.undisturbed {
-            let readings = if self.measures() { self.takes * 2 } else { Duration::ZERO };
-            return Some(due + readings + Duration::from_millis(1));
-        }
-        Some(due.max(self.changed) + self.widest * 2 + SLACK)
-    }
-}
-
 /// The driver: what the sidecar knows and does.
 #[derive(Debug)]
 struct Life {
@@ -293,25 +84,7 @@ struct Life {
 impl Life {
     fn new(rules: Rules) -> Life {
         let now = Instant::now() + Duration::from_secs(100_000);
-        let world = World {
-            now,
-            rules,
-            open: Vec::new(),
-            last_use: now,
-            holds: 0,
-            frozen: false,
-            away: false,
-            takes: Duration::ZERO,
-            refuses: false,
-            percent: 0,
-            cpu_time: Duration::ZERO,
-            cpu_until: now,
-            busy_since: None,
-            busy_until: None,
-            changed: now,
-            undisturbed: true,
-            widest: widest(&rules),
-        };
+        let world = World::new(now, rules);
         Life {
             world,
             doing: Doing::Serving,
@@ -422,14 +195,12 @@ impl Life {
                     }
                 }
             }
-            Some(Question::Container(_)) => {
-                if self.world.frozen != self.knows_frozen {
-                    self.knows_frozen = self.world.frozen;
-                    self.frozen_since = self.world.frozen.then_some(now);
-                    self.world.changed = now;
-                }
+            Some(Question::Container(_)) if self.world.frozen != self.knows_frozen => {
+                self.knows_frozen = self.world.frozen;
+                self.frozen_since = self.world.frozen.then_some(now);
+                self.world.changed = now;
             }
-            None => {}
+            _ => {}
         }
         self.look = now;
     }
@@ -595,101 +366,6 @@ impl Life {
         Ok(())
     }
 
-    fn act(&mut self, act: Act) -> TestCaseResult {
-        let now = self.world.now;
-        let count = self.world.open.len();
-        let chosen = |which: usize| (count > 0).then(|| which % count);
-        self.world.changed = now;
-        let before = self.world.last_use;
-        let nothing_else = self.doing == Doing::Serving
-            && self.question.is_none()
-            && self.recheck.is_none()
-            && self.yields.is_none()
-            && self.queue.is_empty()
-            && self.world.busy_until.is_none()
-            && !self.world.away;
-        match act {
-            Act::Connect(later) => {
-                self.came += 1;
-                self.queue.push(now + later);
-            }
-            Act::Up(which) => {
-                let open = &mut self.world.open;
-                if let Some(seen) = chosen(which).map(|which| &mut open[which]).filter(|seen| !seen.up_ended)
-                {
-                    seen.last_up = now;
-                    self.world.used();
-                }
-            }
-            // A frozen container says nothing.
-            Act::Down(which) if !self.world.frozen => {
-                let open = &mut self.world.open;
-                if let Some(seen) =
-                    chosen(which).map(|which| &mut open[which]).filter(|seen| !seen.down_ended)
-                {
-                    seen.last_down = now;
-                    self.world.used();
-                }
-            }
-            Act::UpEnd(which) => {
-                if let Some(which) = chosen(which) {
-                    self.world.open[which].up_ended = true;
-                }
-            }
-            Act::DownEnd(which) if !self.world.frozen => {
-                if let Some(which) = chosen(which) {
-                    self.world.open[which].down_ended = true;
-                }
-            }
-            Act::End(which) => {
-                if let Some(which) = chosen(which) {
-                    let seen = self.world.open.remove(which);
-                    self.ended += 1;
-                    self.connections_last_use =
-                        self.connections_last_use.max(seen.last_up).max(seen.last_down);
-                    if self.world.rules.connections_are_use {
-                        self.connections_last_use = now;
-                        self.world.used();
-                    }
-                }
-            }
-            Act::Hold => self.holds_asked += 1,
-            Act::Release if self.world.holds > 0 => {
-                self.world.holds -= 1;
-                self.world.used();
-                self.activity.count_use(now);
-            }
-            Act::Yield if self.doing != Doing::Asleep => self.yields_asked += 1,
-            Act::Cpu(percent) => {
-                self.world.percent = percent;
-                self.world.mind_cpu();
-            }
-            Act::Reload(rules) => {
-                self.world.mind_cpu();
-                self.world.rules = rules;
-                self.world.widest = self.world.widest.max(widest(&rules));
-                self.activity.set(rules);
-                self.look = now;
-            }
-            Act::Freeze | Act::Thaw if self.doing == Doing::Serving => {
-                self.world.frozen = matches!(act, Act::Freeze);
-                self.world.mind_cpu();
-                self.recheck = Some(now);
-            }
-            Act::Away(away) => {
-                self.world.away = away;
-                self.world.mind_cpu();
-                self.recheck = (self.doing == Doing::Serving && !away).then_some(now).or(self.recheck);
-            }
-            Act::Engine(takes, refuses) => (self.world.takes, self.world.refuses) = (takes, refuses),
-            _ => {}
-        }
-        self.wake_if_asked()?;
-        self.let_in();
-        self.world.undisturbed = nothing_else && before < self.world.last_use && self.world.last_use == now;
-        self.stir()
-    }
-
     /// Nobody does anything any more: it sleeps in the end, if it may at all.
     fn comes_to_rest(&mut self) -> TestCaseResult {
         for act in [Act::Away(false), Act::Cpu(0), Act::Engine(Duration::ZERO, false)] {
@@ -712,10 +388,6 @@ impl Life {
         prop_assert!(self.doing == Doing::Asleep || !sleeps, "it never sleeps");
         Ok(())
     }
-}
-
-fn widest(rules: &Rules) -> Duration {
-    [rules.idle_timeout, rules.pause_after].into_iter().flatten().map(World::window).fold(SOON, Duration::max)
 }
 
 proptest! {

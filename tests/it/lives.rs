@@ -14,7 +14,7 @@ use proptest::test_runner::{RngSeed, TestError, TestRunner};
 use scene::Scene;
 
 /// Unless PROPTEST_CASES says otherwise.
-const CASES: u32 = 14;
+const CASES: u32 = 12;
 
 #[test]
 fn whatever_happens_clients_are_answered_or_ended_and_all_is_asleep_in_the_end() {

@@ -57,7 +57,7 @@ fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (millis(300..600), option::of(millis(100..400)))
+    (millis(300..600), option::weighted(0.7, millis(50..250)))
         .prop_map(|(idle_timeout, pause_after)| Limits { idle_timeout, pause_after })
 }
 
@@ -71,12 +71,12 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Hand::Restart),
     ];
     prop_oneof![
-        8 => Just(Act::Connect),
+        6 => Just(Act::Connect),
         14 => (0..5usize).prop_map(Act::Ask),
         1 => (0..5usize).prop_map(Act::HalfClose),
         1 => (0..5usize).prop_map(Act::Reset),
         1 => Just(Act::Hold),
-        2 => Just(Act::Release),
+        4 => Just(Act::Release),
         1 => limits().prop_map(Act::Reload),
         3 => hand.prop_map(Act::Docker),
         1 => prop_oneof![Just(Act::KillHelper), Just(Act::EndHelper)],
@@ -84,6 +84,6 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 pub fn sequences() -> impl Strategy<Value = (Limits, Vec<(Duration, Act)>)> {
-    let gap = prop_oneof![4 => Just(Duration::ZERO), 4 => millis(0..100), 2 => millis(100..700)];
-    (limits(), vec((gap, act()), 15..35))
+    let gap = prop_oneof![3 => Just(Duration::ZERO), 3 => millis(0..100), 4 => millis(100..800)];
+    (limits(), vec((gap, act()), 15..28))
 }
