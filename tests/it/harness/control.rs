@@ -68,12 +68,3 @@ impl Control {
         (status, Kept { reader })
     }
 }
-
-impl Kept {
-    /// Waits until the other side ends it.
-    pub fn ended(mut self) {
-        let mut rest = Vec::new();
-        // Cut off or closed in order: it is over either way.
-        let _ = self.reader.read_to_end(&mut rest);
-    }
-}

@@ -22,7 +22,7 @@ mod witness; // which containers ran at the same time, as the engine tells it
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT};
-pub use control::{Control, Kept, Reply};
+pub use control::Control;
 pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use engine::Engine;
 pub use host::Host;
