@@ -205,11 +205,14 @@ fn a_second_outage_is_told_of_again() {
         scene.host.event_nth("web", "engine-unreachable", outage - 1);
         assert_eq!(client.ask("echo still"), "still");
         scene.engine_returns();
-        // It is back when it has been asked for the container.
-        scene.engine.as_ref().unwrap().asked("GET /json", 0);
-        until("the answer", || scene.engine.as_ref().unwrap().calls("GET /json")[0].answered);
+        // It is back for the helper when it tells of events, and the helper looks at the container after that.
+        let engine = scene.engine.as_ref().unwrap();
+        let back = engine.asked("GET /events", 0).asked;
+        until("a look at the container", || {
+            let looks = engine.calls("GET /json");
+            looks.iter().any(|look| back < look.asked && look.answered.is_some()).then_some(())
+        });
         assert_eq!(client.ask("echo still"), "still");
-        thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(scene.told(), 2);
 }

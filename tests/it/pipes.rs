@@ -16,10 +16,15 @@ fn who_waits_for_a_reader_has_a_pipe_and_who_is_quiet_has_none() {
     // Nothing has been sent yet: what there is was inherited.
     let others = descriptors(pid);
 
-    // More than the buffers of both sockets hold, so that the rest waits in a pipe.
-    let sent: Vec<usize> = pairs.iter().map(|pair| stuff(&pair.client, 0)).collect();
+    // More than the buffers of both sockets hold, which may grow meanwhile, so that the rest waits in a pipe.
+    let mut sent = vec![0; CONNECTIONS];
     let wanted = BTreeMap::from([(64 * KIB, CONNECTIONS - 4), (1024 * KIB, 4)]);
-    until("a pipe for each, four of them wide", || (pipe_sizes(pid, &others) == wanted).then_some(()));
+    until("a pipe for each, four of them wide", || {
+        sent.iter_mut().zip(&pairs).for_each(|(sent, pair)| *sent += stuff(&pair.client, 0));
+        let sizes = pipe_sizes(pid, &others);
+        println!("{sizes:?}");
+        (sizes == wanted).then_some(())
+    });
 
     for (pair, sent) in pairs.iter().zip(sent) {
         (&pair.server).read_exact(&mut vec![0; sent]).unwrap();
