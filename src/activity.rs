@@ -79,7 +79,7 @@ pub enum Next {
 pub struct Activity {
     rules: Rules,
     last_use: Instant,
-    /// When the engine would not pause it: not before its next use is it asked again.
+    /// When it was not to be paused though that was due: not before its next use is it again.
     pause_refused: Option<Instant>,
     /// Since when somebody waits for it to make room.
     hurried: Option<Instant>,
@@ -164,7 +164,7 @@ impl Activity {
         self.last_use = now;
     }
 
-    /// The engine would not pause it.
+    /// The engine would not pause it, or somebody has unpaused it: that stands until it is used.
     pub fn refuse_pause(&mut self, now: Instant) {
         self.pause_refused = Some(now);
     }

@@ -7,10 +7,13 @@ use crate::journal::{Details, Kind, event, quote, took};
 use crate::name::Name;
 use crate::relay::Totals;
 
-/// A client came; its container is being started.
+/// A client or a caller came; the container is to be started, after what it has to wait for.
 pub fn waking(sidecar: &Sidecar) {
     let container = &sidecar.container;
-    event(Kind::Waking, &sidecar.name, &of(container), format_args!("starting container {container}"));
+    let others = sidecar.exclusive.iter().map(|group| format!("its turn in group {group}"));
+    let others = others.chain(sidecar.requires.iter().map(Name::to_string)).collect::<Vec<_>>().join(", ");
+    let after = if others.is_empty() { others } else { format!(" after {others}") };
+    event(Kind::Waking, &sidecar.name, &of(container), format_args!("starting container {container}{after}"));
 }
 
 /// The container answers; so many clients have waited for it.
@@ -59,7 +62,7 @@ pub fn adopted(sidecar: &Sidecar, paused: bool) {
     );
 }
 
-/// The container is frozen: by us after so long, or by somebody's hand.
+/// The container is paused: by us in so long, or by somebody's hand.
 pub fn paused(sidecar: &Sidecar, took_so_long: Option<Duration>, connections: usize) {
     let container = &sidecar.container;
     let details = Details {
@@ -69,11 +72,11 @@ pub fn paused(sidecar: &Sidecar, took_so_long: Option<Duration>, connections: us
         ..of(container)
     };
     let how = took_so_long.map_or("by hand".into(), |duration| format!("in {}", took(duration)));
-    let text = format_args!("container {container} frozen {how}; open connections: {connections}");
+    let text = format_args!("container {container} paused {how}; open connections: {connections}");
     event(Kind::Paused, &sidecar.name, &details, text);
 }
 
-/// The container runs on: thawed by us in so long, or by somebody's hand.
+/// The container runs on: unpaused by us in so long, or by somebody's hand.
 pub fn unpaused(sidecar: &Sidecar, took_so_long: Option<Duration>) {
     let container = &sidecar.container;
     let details = Details {
@@ -82,7 +85,7 @@ pub fn unpaused(sidecar: &Sidecar, took_so_long: Option<Duration>) {
         ..of(container)
     };
     let how = took_so_long.map_or("by hand".into(), |duration| format!("in {}", took(duration)));
-    event(Kind::Unpaused, &sidecar.name, &details, format_args!("container {container} thawed {how}"));
+    event(Kind::Unpaused, &sidecar.name, &details, format_args!("container {container} unpaused {how}"));
 }
 
 /// The container was stopped because `to` needs its group.
@@ -118,6 +121,14 @@ pub fn config_rejected(sidecar: &Name, errors: &[Error]) {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     let details = Details { reason: lines.first().map(String::as_str), ..Details::default() };
     let text = format_args!("clients are reset until this is mended:{}", quote(&lines.join("\n")));
+    event(Kind::ConfigRejected, sidecar, &details, text);
+}
+
+/// A reload has brought settings that cannot be used.
+pub fn reload_rejected(sidecar: &Name, errors: &[Error]) {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let details = Details { reason: lines.first().map(String::as_str), ..Details::default() };
+    let text = format_args!("the settings in force stay until this is mended:{}", quote(&lines.join("\n")));
     event(Kind::ConfigRejected, sidecar, &details, text);
 }
 

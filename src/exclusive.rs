@@ -50,7 +50,7 @@ pub async fn take_turn(
                     true
                 }
                 Ok(Err(refusal)) => {
-                    why = refusal.to_string();
+                    why.clone_from(&refusal.error);
                     // Nobody is there to see to what was under way: the engine's word is all there is.
                     refusal.kind == RefusalKind::NoSuchSidecar
                 }

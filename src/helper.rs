@@ -12,9 +12,10 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{Interval, interval};
 
 use crate::calls::{Directory, line};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::server::answer;
 use crate::engine::Engines;
+use crate::events;
 use crate::journal;
 use crate::limits;
 use crate::name::Name;
@@ -111,12 +112,11 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
             _ = interrupt.recv() => return Ok(leave()),
             () = tick(&mut watchdog) => systemd::notify_watchdog(),
             _ = hangup.recv() => {
-                house.reload();
-                for error in house.config.errors() {
-                    tracing::error!(target: "rouse", "{error}; what it concerns stays as it was");
-                }
+                let rejected = house.reload();
+                rejected.iter().for_each(|(name, errors)| events::reload_rejected(name, errors));
             }
-            Some(()) = reloads.recv() => house.reload(),
+            // On behalf of one that has no settings yet, for each of its clients: of the others it would tell too often.
+            Some(()) = reloads.recv() => drop(house.reload()),
             (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
                 calls.spawn_local(answer(caller, directory.clone()));
             }
@@ -190,14 +190,16 @@ impl House {
         Ok(Rc::new(settings))
     }
 
-    /// Reads the configuration anew. Where it brings errors, the settings in force stay.
-    fn reload(&mut self) {
+    /// Reads the configuration anew. Where it brings errors, the settings in force stay, and the errors are given back.
+    fn reload(&mut self) -> Vec<(Name, Rc<[config::Error]>)> {
         self.config = Config::read(self.file.as_deref());
+        let mut rejected = Vec::new();
         for (name, life) in &self.lives {
-            let settings = self.settings(name);
-            if settings.is_ok() || life.borrow().is_err() {
-                drop(life.send_replace(settings));
+            match self.settings(name) {
+                Err(errors) if life.borrow().is_ok() => rejected.push((name.clone(), errors)),
+                settings => drop(life.send_replace(settings)),
             }
         }
+        rejected
     }
 }

@@ -105,7 +105,9 @@ impl Requirement {
             if told.as_ref() != Some(&why) {
                 journal::warn(
                     by,
-                    format_args!("{name}, which it requires, is not kept awake: {why}; trying on"),
+                    format_args!(
+                        "{name}, which it requires, is not kept awake: {why}; it is asked for again"
+                    ),
                 );
                 told = Some(why);
             }

@@ -269,8 +269,14 @@ impl Sidecar {
         let mut activity = Activity::new(self.rules(), Instant::now());
         loop {
             let slept = match self.serve(up, &mut activity, room, watch, connections).await? {
-                End::Unused(Step::Pause) => self.pause(up, &mut activity, connections).await?,
-                End::Stirred => self.unpause(up, room, connections).await?,
+                End::Unused(Step::Pause) => {
+                    self.pause(up, &mut activity, connections).await?;
+                    false
+                }
+                End::Stirred => {
+                    self.unpause(up, room, connections).await?;
+                    false
+                }
                 End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await?,
                 End::Yields(to, answer) => {
                     let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await?;

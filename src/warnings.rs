@@ -66,7 +66,10 @@ impl Warnings {
         once(
             &self.stats,
             settings,
-            format_args!("whether the container is busy cannot be told: {error}: busy_cpu = 0 leaves it out"),
+            format_args!(
+                "its CPU use cannot be read, so work without clients does not keep it awake: {error}: mend that, or set \
+                 busy_cpu = 0"
+            ),
         );
     }
 }

@@ -47,7 +47,8 @@ impl Sidecar {
                 return;
             }
         }
-        self.status.set(format!("wake failed: {reason}; next try in {}", took(pause)));
+        let what = if failure.is_open() { "engine unreachable" } else { "wake failed" };
+        self.status.set(format!("{what}: {reason}; next try in {}", took(pause)));
         let refusal = Refusal::failed(&reason);
         let clients = room.turn_away(&refusal);
         if failure.is_open() {

@@ -105,7 +105,10 @@ impl Sidecar {
                 match self.open(up, room, watch, connections).await {
                     // It was on its way down when it was found; who waits has it woken.
                     Err(Failure::Died { .. }) => {
-                        let found = self.engine.inspect(&self.settings.container).await.ok().map(Box::new);
+                        let found = match self.engine.inspect(&self.settings.container).await {
+                            Err(Error::NoSuchContainer { .. }) => None,
+                            found => Some(Box::new(found?)),
+                        };
                         return Ok(End::Died { found, by_hand: by_hand(killed) });
                     }
                     opened => opened?,
@@ -129,7 +132,7 @@ impl Sidecar {
                         heard = Some(Instant::now());
                     }
                     match told {
-                        Told::Container(since, found) => match self.compare(up, since, *found, connections) {
+                        Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
                             Found::Up => watch.follow(&up.container.id),
                             Found::Unknown => recheck = Some(Instant::now() + RECHECK),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
@@ -248,6 +251,7 @@ impl Sidecar {
         up: &mut Up,
         since: Instant,
         found: Result<Container, Error>,
+        activity: &mut Activity,
         connections: &mut Connections,
     ) -> Found {
         let found = match found {
@@ -270,7 +274,10 @@ impl Sidecar {
         }
         match (up.is_paused, found.is_paused()) {
             (false, true) => self.frozen(up, since, connections),
-            (true, false) => self.thawed(up, None, connections),
+            (true, false) => {
+                self.thawed(up, None, connections);
+                activity.refuse_pause(Instant::now());
+            }
             _ => {}
         }
         up.container = found;

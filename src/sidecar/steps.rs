@@ -15,13 +15,13 @@ use crate::state::State;
 use crate::wake::last_words;
 
 impl Sidecar {
-    /// Freezes the container; its quiet connections stay open. It is down only if this says so, which it never does.
+    /// Freezes the container; its quiet connections stay open.
     pub(super) async fn pause(
         &mut self,
         up: &mut Up,
         activity: &mut Activity,
         connections: &mut Connections,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         let begun = Instant::now();
         // Before it is asked for: a byte that comes meanwhile finds it frozen, and the next helper must know.
         connections.freeze();
@@ -37,7 +37,7 @@ impl Sidecar {
                 self.carry_on(up, connections, &error);
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Thaws the container for somebody who wants something of it.
@@ -46,7 +46,7 @@ impl Sidecar {
         up: &mut Up,
         room: &mut Room,
         connections: &mut Connections,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(), Failure> {
         let begun = Instant::now();
         attended(connections, self.engine.unpause(&up.container.id)).await?;
         self.thawed(up, Some(begun), connections);
@@ -54,7 +54,7 @@ impl Sidecar {
         if up.route.is_some() {
             self.answer_callers(room);
         }
-        Ok(false)
+        Ok(())
     }
 
     /// The container runs on, by us since `begun` or by somebody's hand.

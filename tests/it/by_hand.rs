@@ -378,3 +378,18 @@ fn removed_made_anew_and_started_by_hand_in_one_go_the_newcomer_is_served_withou
     assert_eq!(scene.recorder.calls("POST /start").len(), starts);
     assert!(scene.recorder.calls("POST /stop").is_empty());
 }
+
+#[test]
+fn unpaused_by_hand_it_is_not_paused_again_before_it_is_used() {
+    let scene = Scene::new("pause_after = \"300ms\"\nbusy_cpu = 0", "");
+    let mut client = scene.host.connect("web");
+    lives_on(&mut client);
+    scene.host.event("web", "paused");
+    docker(&["unpause", scene.web.name()]);
+    scene.host.event("web", "unpaused");
+    let again =
+        scene.host.wait_for(Duration::from_secs(2), |facts| facts.events("web", "paused").get(1).cloned());
+    assert!(again.is_none(), "{again:?}");
+    lives_on(&mut client);
+    scene.host.event_nth("web", "paused", 1);
+}
