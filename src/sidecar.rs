@@ -3,7 +3,10 @@
 mod asleep; // from a look that finds nobody to the one who asks
 mod waking; // from the one who asks to a container that answers
 mod failing; // what becomes of clients while it cannot be woken
+mod following; // what others do to a container that is up
+mod questions; // what the engine is asked about it
 mod serve; // from a container that is up to one that is unused or dead
+mod yielding; // another one that needs the group
 mod steps; // pausing, unpausing, sleeping, burying
 
 use std::convert::Infallible;

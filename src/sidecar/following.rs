@@ -1,0 +1,61 @@
+//! Following what others do to a container that is up: it is compared with what it was, and nothing of it is undone.
+
+use tokio::time::Instant;
+
+use super::{Run, Sidecar, Up};
+use crate::activity::Activity;
+use crate::connections::Connections;
+use crate::engine::{Container, Error};
+use crate::state::State;
+
+/// What a look at the container showed.
+pub(super) enum Found {
+    /// It is up, as it was or otherwise.
+    Up,
+    /// Nothing: the engine has not told.
+    Unknown,
+    /// It is down; none if it is not even there any more.
+    Dead(Option<Box<Container>>),
+}
+
+impl Sidecar {
+    /// What has become of the container that is up, to which something may have happened `since` then.
+    pub(super) fn compare(
+        &mut self,
+        up: &mut Up,
+        since: Instant,
+        found: Result<Container, Error>,
+        activity: &mut Activity,
+        connections: &mut Connections,
+    ) -> Found {
+        let found = match found {
+            Err(Error::NoSuchContainer { .. }) => return Found::Dead(None),
+            Err(_) => return Found::Unknown,
+            Ok(found) if !found.is_up() => return Found::Dead(Some(Box::new(found))),
+            Ok(found) => found,
+        };
+        self.told = None;
+        if found.is_restarting() || Run::of(&found) != Run::of(&up.container) {
+            // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
+            self.part_with(connections);
+            self.run = Some(Run::of(&found));
+            *up = Up::found(found);
+            if up.is_paused {
+                connections.freeze();
+            }
+            self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+            return Found::Up;
+        }
+        match (up.is_paused, found.is_paused()) {
+            (false, true) => self.frozen(up, since, connections),
+            (true, false) => {
+                self.thawed(up, None, connections);
+                activity.refuse_pause(Instant::now());
+            }
+            _ => {}
+        }
+        up.container = found;
+        self.show(up, connections);
+        Found::Up
+    }
+}
