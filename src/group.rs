@@ -1,15 +1,14 @@
 //! The lock of an exclusive group: one wake at a time among its sidecars, whichever helpers they have.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use tokio::time::sleep;
 
+use crate::lock::try_lock;
 use crate::name::Name;
 
 /// Between two tries at first; it doubles with each.
@@ -26,19 +25,11 @@ impl GroupLock {
     ///
     /// It tries over and over, since a thread that waited in flock(2) could not be cancelled.
     pub async fn take(directory: &Path, group: &Name, sidecar: &Name) -> io::Result<GroupLock> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options.open(path(directory, group))?;
+        let path = path(directory, group);
         let mut pause = FIRST_PAUSE;
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(mut lock) => {
-                    lock.set_len(0)?;
-                    write!(lock, "{sidecar}")?;
-                    return Ok(GroupLock(lock));
-                }
-                Err((same, Errno::EWOULDBLOCK)) => file = same,
-                Err((_, error)) => return Err(error.into()),
+            if let Ok(lock) = try_lock(&path, sidecar.as_str())? {
+                return Ok(GroupLock(lock));
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

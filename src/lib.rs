@@ -60,6 +60,8 @@ mod config;
 // the header that tells a container who its client is
 mod proxy_protocol;
 
+// a file that one process at a time has
+mod lock;
 // how many connections fit
 mod limits;
 // stream sockets on the reactor

@@ -5,15 +5,16 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
+use crate::lock::try_lock;
 use crate::name::Name;
 
 const VERSION: u32 = 1;
@@ -103,7 +104,7 @@ impl StateFile {
         };
         let in_memory =
             |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
-        let lock = match lock(&directory.join(format!("{sidecar}.lock"))) {
+        let lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string()) {
             Ok(Ok(lock)) => lock,
             Ok(Err(holder)) => return Err(Refused::Taken(holder)),
             Err(error) => return Ok(in_memory(fresh, error)),
@@ -168,24 +169,6 @@ pub enum Kept {
 pub fn is_waking(directory: &Path, sidecar: &Name) -> bool {
     let record = read(&directory.join(format!("{sidecar}.json")));
     matches!(record, Ok(Some(record)) if record.state == State::Waking && record.boot_id == boot_id())
-}
-
-/// The lock, or who has it: its file holds the pid.
-fn lock(path: &Path) -> io::Result<Result<Flock<File>, String>> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(mut lock) => {
-            lock.set_len(0)?;
-            write!(lock, "{}", process::id())?;
-            Ok(Ok(lock))
-        }
-        Err((mut file, _)) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder)?;
-            Ok(Err(holder))
-        }
-    }
 }
 
 fn read(path: &Path) -> io::Result<Option<Record>> {

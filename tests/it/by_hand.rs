@@ -381,7 +381,7 @@ fn removed_made_anew_and_started_by_hand_in_one_go_the_newcomer_is_served_withou
 
 #[test]
 fn unpaused_by_hand_it_is_not_paused_again_before_it_is_used() {
-    let scene = Scene::new("", "pause_after = \"300ms\"\nbusy_cpu = 0");
+    let scene = Scene::new("", "pause_after = \"300ms\"");
     let mut client = scene.host.connect("web");
     lives_on(&mut client);
     scene.host.event("web", "paused");
