@@ -195,7 +195,7 @@ impl Activity {
         }
     }
 
-    /// The container has used so much CPU time by `now`. In percent of one core what it has used since the first reading, if
+    /// The container had used so much CPU time by `now`, which is past. In percent of one core what it has used since the first reading, if
     /// that counts as use.
     pub fn measured(&mut self, now: Instant, cpu_time: Duration, sight: &Sight) -> Option<u32> {
         let mark = self.rules.busy_cpu?;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
@@ -43,8 +43,18 @@ struct Message {
     message: String,
 }
 
+/// A reading of the CPU time that a container has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuTime {
+    /// The time.
+    pub used: Duration,
+    /// When the engine read it, by the clock that it shares with us; none where it does not say so in UTC.
+    pub read: Option<SystemTime>,
+}
+
 #[derive(Deserialize)]
 struct Stats {
+    read: Option<String>,
     cpu_stats: CpuStats,
 }
 
@@ -56,6 +66,14 @@ struct CpuStats {
 #[derive(Deserialize)]
 struct CpuUsage {
     total_usage: u64,
+}
+
+impl Stats {
+    fn cpu_time(self) -> CpuTime {
+        // Nanoseconds, with cgroups of either version.
+        let used = Duration::from_nanos(self.cpu_stats.cpu_usage.total_usage);
+        CpuTime { used, read: self.read.and_then(|read| humantime::parse_rfc3339(&read).ok()) }
+    }
 }
 
 impl Docker {
@@ -165,14 +183,11 @@ impl Docker {
     ///
     /// Docker 20.10 takes up to a second for it if it was asked less than a second ago, a few milliseconds otherwise; one that
     /// does not know `one-shot` takes two seconds.
-    pub async fn cpu(&self, id: &str) -> Result<Duration, Error> {
+    pub async fn cpu(&self, id: &str) -> Result<CpuTime, Error> {
         let path = format!("/containers/{id}/stats?stream=false&one-shot=true");
         let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
         match answer.status {
-            StatusCode::OK => {
-                let stats: Stats = parse(call, &answer)?;
-                Ok(Duration::from_nanos(stats.cpu_stats.cpu_usage.total_usage))
-            }
+            StatusCode::OK => parse(call, &answer).map(Stats::cpu_time),
             _ => Err(refusal(call, &answer)),
         }
     }
@@ -245,7 +260,21 @@ pub(super) fn escape(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape, parse_version};
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_from_the_stats_of_either_cgroup_version() {
+        let read = |text: &str| serde_json::from_str::<Stats>(text).unwrap().cpu_time();
+        let v1 = r#"{"read":"2026-11-23T08:00:00.5Z","cpu_stats":{"cpu_usage":{"total_usage":1500,
+            "percpu_usage":[700,800],"usage_in_kernelmode":0},"system_cpu_usage":9}}"#;
+        assert_eq!(read(v1).used, Duration::from_nanos(1500));
+        assert_eq!(read(v1).read, Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_420_800_500)));
+        let v2 = r#"{"read":"2026-11-23T09:00:00+01:00","cpu_stats":{"cpu_usage":{"total_usage":4000,
+            "usage_in_usermode":3000},"online_cpus":2}}"#;
+        assert_eq!(read(v2), CpuTime { used: Duration::from_nanos(4000), read: None });
+    }
 
     #[test]
     fn versions_compare_as_numbers() {

@@ -14,7 +14,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use docker::{Docker, Started};
+pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
 pub use inspect::Container;

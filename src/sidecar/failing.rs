@@ -32,7 +32,7 @@ impl Sidecar {
         connections: &mut Connections,
     ) {
         let tries = if failure.is_open() { self.unanswered } else { self.state.record().failures };
-        let pause = LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.saturating_pow(tries.min(8)));
+        let pause = pause_after(tries);
         let reason = failure.to_string();
         if failure.is_open() {
             // What may still happen is the next try's to settle.
@@ -129,5 +129,21 @@ impl Sidecar {
             .map(|address| format!("; meanwhile clients are connected straight to {address}"));
         let reason = format!("{reason}{}", around.unwrap_or_default());
         events::engine_unreachable(&self.settings, &reason, clients);
+    }
+}
+
+/// How long to keep away after a failure that so many others came before.
+fn pause_after(tries: u32) -> Duration {
+    LONGEST_PAUSE.min(FIRST_PAUSE * 2u32.pow(tries.min(8)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause_after;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let seconds = [0, 1, 2, 3, 4, 5, 6, 100, u32::MAX].map(|tries| pause_after(tries).as_secs());
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30, 30]);
     }
 }

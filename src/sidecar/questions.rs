@@ -4,11 +4,11 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::engine::{Container, Docker, Error};
+use crate::engine::{Container, CpuTime, Docker, Error};
 
 /// How soon the engine is asked again for what it did not tell.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -19,8 +19,8 @@ const FRESH: Duration = Duration::from_millis(100);
 pub enum Told {
     /// The container, and since when something was thought to have happened to it.
     Container(Instant, Box<Result<Container, Error>>),
-    /// How much CPU time it has used.
-    CpuTime(Result<Duration, Error>),
+    /// How much CPU time it had used at some moment since the question.
+    CpuTime(Result<(Instant, Duration), Error>),
 }
 
 /// The questions about one container.
@@ -74,7 +74,11 @@ impl Questions {
     /// Asks how much CPU time the container of this id has used.
     pub fn measure(&mut self, id: &str) {
         let (engine, id) = (self.engine.clone(), id.to_owned());
-        let told = Box::pin(async move { Told::CpuTime(engine.cpu(&id).await) });
+        let asked = Instant::now();
+        let told = Box::pin(async move {
+            let told = engine.cpu(&id).await;
+            Told::CpuTime(told.map(|time| (moment(&time, asked), time.used)))
+        });
         self.asked = Some(Question { can_wait: true, told });
     }
 
@@ -110,6 +114,12 @@ impl Questions {
             }
         }
     }
+}
+
+/// When a reading was taken that was asked for at `asked`: an answer may be late, and work between the two looks like rest.
+fn moment(time: &CpuTime, asked: Instant) -> Instant {
+    let age = time.read.and_then(|read| SystemTime::now().duration_since(read).ok()).unwrap_or_default();
+    Instant::now() - age.min(asked.elapsed())
 }
 
 /// The container that has the name now; the one that has served so far if it was renamed and no other has taken its place.

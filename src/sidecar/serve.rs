@@ -107,10 +107,8 @@ impl Sidecar {
                             Found::Unknown => questions.look_again(),
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
                         },
-                        Told::CpuTime(Ok(time)) => {
-                            let now = Instant::now();
-                            let busy = activity.measured(now, time, &self.sight(up, connections));
-                            if let Some(percent) = busy {
+                        Told::CpuTime(Ok((at, used))) => {
+                            if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
                                 asker.refuse(&format!("busy: {percent} % CPU"), activity);
                             }
                         }
