@@ -39,6 +39,8 @@ pub struct Seen {
     pub up_ended: bool,
     /// The container has sent all that it will send.
     pub down_ended: bool,
+    /// Something is under way that the client has not had yet: the connection itself, or bytes that it does not fetch.
+    pub is_awaited: bool,
 }
 
 /// A sidecar that is up, as it is seen at some moment.
@@ -115,9 +117,10 @@ impl Seen {
         self.last_up.max(self.last_down)
     }
 
-    /// An answer is due: the last byte went to the container, or the client has ended and waits for the rest.
+    /// An answer is due: the last byte went to the container, the client has ended and waits for the rest, or not all of it
+    /// has reached the client.
     fn owes(&self) -> bool {
-        !self.down_ended && (self.up_ended || self.last_up > self.last_down)
+        self.is_awaited || (!self.down_ended && (self.up_ended || self.last_up > self.last_down))
     }
 
     /// Until when this connection alone counts as in use; none for as long as it is open.
@@ -288,7 +291,13 @@ mod tests {
     }
 
     fn seen(start: Instant, up: u64, down: u64) -> Seen {
-        Seen { last_up: at(start, up), last_down: at(start, down), up_ended: false, down_ended: false }
+        Seen {
+            last_up: at(start, up),
+            last_down: at(start, down),
+            up_ended: false,
+            down_ended: false,
+            is_awaited: false,
+        }
     }
 
     fn sight(start: Instant, open: impl IntoIterator<Item = Seen>) -> Sight {

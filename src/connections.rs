@@ -138,6 +138,7 @@ impl Connections {
         let proxy_protocol = self.proxy_protocol;
         let task = self.tasks.spawn_local(async move {
             let Ok(container) = connect(&sidecar).await else { return };
+            counted.connected.set(true);
             if let Some(version) = proxy_protocol
                 && let Err(error) = version.introduce(&client, &container)
             {
@@ -170,8 +171,8 @@ impl Connections {
 
     /// Waits for what happens to them: an end, or, while their container is frozen, a byte that a client has sent since or a
     /// client who has come since. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Happening {
-        let stirred = stirred(&self.open, &self.bell, self.frozen_since);
+    pub async fn next(&mut self, is_paused: bool) -> Happening {
+        let stirred = stirred(&self.open, &self.bell, self.frozen_since.filter(|_| is_paused));
         let ended = tokio::select! {
             biased;
             () = stirred => return Happening::Stirred,
@@ -204,6 +205,11 @@ impl Connections {
         self.last_use = Instant::now();
     }
 
+    /// What has made the container run was no use: the last one was then.
+    pub fn count_use_at(&mut self, last: Instant) {
+        self.last_use = last;
+    }
+
     /// What the open ones look like now.
     pub fn seen(&self) -> Vec<Seen> {
         // Who leaves a frozen container waits for no answer of it.
@@ -213,6 +219,7 @@ impl Connections {
             last_down: meter.down.last(),
             up_ended: meter.up.ended().is_some_and(asked),
             down_ended: meter.down.ended().is_some(),
+            is_awaited: !meter.connected.get() || meter.down.is_under_way(),
         };
         self.open.values().map(seen).collect()
     }

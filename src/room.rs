@@ -1,7 +1,6 @@
 //! The waiting room: clients that came before their container was ready, and callers who want it awake.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -18,6 +17,8 @@ pub struct Caller {
     pub by: String,
     /// What it waits for.
     pub answer: Answer<Hold>,
+    /// When it came.
+    pub since: Instant,
 }
 
 /// Who has come.
@@ -80,7 +81,7 @@ impl Room {
             tokio::select! {
                 () = self.door.asked() => return,
                 call = self.calls.next() => match call {
-                    Call::Hold { by, answer } => self.callers.push(Caller { by, answer }),
+                    Call::Hold { by, answer } => self.callers.push(Caller { by, answer, since: Instant::now() }),
                     Call::Yield { answer, .. } => answer.give(()),
                 },
             }
@@ -92,7 +93,7 @@ impl Room {
         tokio::select! {
             biased;
             call = self.calls.next() => match call {
-                Call::Hold { by, answer } => Visit::Caller(Caller { by, answer }),
+                Call::Hold { by, answer } => Visit::Caller(Caller { by, answer, since: Instant::now() }),
                 Call::Yield { to, answer } => Visit::Yield(to, answer),
             },
             client = self.door.accept(), if let_in => Visit::Client(client),
@@ -121,16 +122,17 @@ impl Room {
         let _: Result<Infallible, _> = timeout_at(deadline, self.gather()).await;
     }
 
-    /// Lets visitors in until the first client has waited for `patience`, which begins at `since` for those who came before.
+    /// Lets visitors in until the first of them has waited for `patience`, which begins at `since` for those who came before.
     pub async fn gather_while_patient(&mut self, patience: Duration, since: Instant) {
-        while self.clients.is_empty() {
+        let first = loop {
+            let clients = self.clients.iter().map(|client| client.since);
+            if let Some(first) = clients.chain(self.callers.iter().map(|caller| caller.since)).min() {
+                break first;
+            }
             let visit = self.visit(true).await;
             self.keep(visit);
-        }
-        match self.clients.first() {
-            Some(first) => self.gather_until(first.since.max(since) + patience).await,
-            None => pending().await,
-        }
+        };
+        self.gather_until(first.max(since) + patience).await;
     }
 
     /// Lets the clients go on to the container.

@@ -200,6 +200,10 @@ impl Sidecar {
         let Ok(settings) = self.latest.borrow_and_update().clone() else { return };
         let engine = self.around.engines.at(settings.engine.as_deref());
         if settings.container != self.settings.container || !Rc::ptr_eq(&engine, &self.engine) {
+            if self.state.record().state != State::Asleep {
+                // A container that is up is looked after until it is down; the other one comes with the next wake.
+                return self.retime();
+            }
             *watch = Watch::new(engine.clone(), settings.container.clone());
             self.engine = engine;
             self.run = None;
@@ -273,16 +277,16 @@ impl Sidecar {
         loop {
             let slept = match self.serve(up, &mut activity, room, watch, connections).await? {
                 End::Unused(Step::Pause) => {
-                    self.pause(up, &mut activity, connections).await?;
+                    self.pause(up, &mut activity, connections).await;
                     false
                 }
                 End::Stirred => {
                     self.unpause(up, room, connections).await?;
                     false
                 }
-                End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await?,
+                End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await,
                 End::Yields(to, answer) => {
-                    let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await?;
+                    let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await;
                     match slept {
                         true => answer.give(()),
                         false => answer.refuse(Refusal::failed("the engine has not stopped its container")),

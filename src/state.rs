@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,9 @@ pub enum State {
     Waking,
     /// The container runs.
     Awake,
-    /// The container is frozen, or that was asked for.
+    /// A pause was asked for.
+    Pausing,
+    /// The container is frozen.
     Paused,
     /// A stop was asked for.
     Sleeping,
@@ -129,6 +131,11 @@ impl StateFile {
     /// What was written last.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// How long it has been in its state.
+    pub fn since(&self) -> Duration {
+        Duration::from_millis(now_ms().saturating_sub(self.record.since_ms))
     }
 
     /// Whether the stop that was asked for was meant for the run that started then, and not for a later one.

@@ -345,7 +345,13 @@ impl Life {
         let before = self.queue.len();
         self.queue.retain(|accepted| *accepted > now);
         for _ in self.queue.len()..before {
-            self.world.open.push(Seen { last_up: now, last_down: now, up_ended: false, down_ended: false });
+            self.world.open.push(Seen {
+                last_up: now,
+                last_down: now,
+                up_ended: false,
+                down_ended: false,
+                is_awaited: false,
+            });
             self.connections_last_use = now;
             self.world.used();
             self.world.changed = now;

@@ -11,6 +11,9 @@ use super::{Docker, Error};
 /// An event is a few hundred bytes; a line that long is not one.
 const MAX_LINE: usize = 1 << 20;
 
+/// What ends a container where the engine does not say by which signal (signal(7)).
+const SIGTERM: u32 = 15;
+
 /// The events that rouse acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -26,7 +29,7 @@ pub enum Event {
     Unpaused,
     /// Somebody has sent it a signal, be it to stop it: a death that follows is no crash. Of a stop Podman tells only when the
     /// process has ended, which may be after `Died`.
-    Killed,
+    Killed(u32),
     /// It got this name, or lost it.
     Renamed,
     /// It is gone for good.
@@ -68,6 +71,8 @@ struct Attributes {
     /// With a rename: the name until then, with a slash before it.
     #[serde(rename = "oldName")]
     old_name: Option<String>,
+    /// With a kill: its number.
+    signal: Option<String>,
     /// Podman's; empty for a container in no pod.
     #[serde(rename = "podId")]
     pod_id: Option<String>,
@@ -129,9 +134,9 @@ impl Line {
             "health_status" if self.health_status.as_deref() == Some("healthy") => Some(Event::Healthy),
             "pause" => Some(Event::Paused),
             "unpause" => Some(Event::Unpaused),
-            "kill" => Some(Event::Killed),
+            "kill" => Some(Event::Killed(self.actor.attributes.signal.as_deref()?.parse().ok()?)),
             // Docker tells of the signal first; its `stop` comes after the death and is no news.
-            "stop" if self.actor.attributes.pod_id.is_some() => Some(Event::Killed),
+            "stop" if self.actor.attributes.pod_id.is_some() => Some(Event::Killed(SIGTERM)),
             "rename" => Some(Event::Renamed),
             "destroy" | "remove" => Some(Event::Removed),
             _ => None,
@@ -160,7 +165,7 @@ mod tests {
         assert_eq!(docker("die"), Some(Event::Died));
         assert_eq!(docker("pause"), Some(Event::Paused));
         assert_eq!(docker("unpause"), Some(Event::Unpaused));
-        assert_eq!(docker("kill"), Some(Event::Killed));
+        assert_eq!(line("kill", r#","name":"web","signal":"9""#, "").event(), Some(Event::Killed(9)));
         assert_eq!(docker("rename"), Some(Event::Renamed));
         assert_eq!(docker("destroy"), Some(Event::Removed));
         assert_eq!(docker("health_status: healthy"), Some(Event::Healthy));
@@ -172,7 +177,7 @@ mod tests {
         let podman = |action: &str, more: &str| line(action, r#","name":"web","podId":"""#, more).event();
         assert_eq!(podman("died", ""), Some(Event::Died));
         assert_eq!(podman("remove", ""), Some(Event::Removed));
-        assert_eq!(podman("stop", ""), Some(Event::Killed));
+        assert_eq!(podman("stop", ""), Some(Event::Killed(15)));
         assert_eq!(podman("health_status", r#","HealthStatus":"healthy""#), Some(Event::Healthy));
         assert_eq!(podman("health_status", r#","HealthStatus":"unhealthy""#), None);
     }

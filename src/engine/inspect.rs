@@ -66,6 +66,7 @@ struct Check {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Config {
+    stop_signal: Option<String>,
     tty: Option<bool>,
     healthcheck: Option<Healthcheck>,
 }
@@ -166,6 +167,15 @@ impl Container {
             }
             _ => false,
         }
+    }
+
+    /// Whether somebody who sends it this signal means to end it: all do but those that programs take for other things, and
+    /// these do too where one is its own STOPSIGNAL.
+    pub fn is_ended_by(&self, signal: u32) -> bool {
+        let other = [(1, "HUP"), (10, "USR1"), (12, "USR2"), (28, "WINCH")];
+        let Some((number, name)) = other.iter().find(|(number, _)| *number == signal) else { return true };
+        let own = self.config.as_ref().and_then(|config| config.stop_signal.as_deref()).unwrap_or_default();
+        own.strip_prefix("SIG").unwrap_or(own) == *name || own == number.to_string()
     }
 
     /// Whether it has a HEALTHCHECK at all.
@@ -298,6 +308,17 @@ mod tests {
         assert_eq!(before(true, "2026-11-23T07:07:03Z"), 0);
         assert_eq!(before(true, "2026-11-23T07:08:01Z"), 7);
         assert_eq!(before(false, "2026-11-23T07:07:00Z"), 7);
+    }
+
+    #[test]
+    fn a_signal_for_something_else_is_meant_to_end_it_only_as_its_stopsignal() {
+        let ended = |own: &str, signal| {
+            let text = format!(r#"{{"Id":"abc","State":{{}},"Config":{{"StopSignal":"{own}"}}}}"#);
+            serde_json::from_str::<Container>(&text).unwrap().is_ended_by(signal)
+        };
+        assert!(ended("SIGTERM", 15) && ended("SIGTERM", 9) && ended("SIGRTMIN+3", 37));
+        assert!(!ended("SIGTERM", 1) && !ended("", 28) && !ended("SIGWINCH", 10));
+        assert!(ended("SIGWINCH", 28) && ended("USR1", 10) && ended("12", 12));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Meter {
     pub up: Lane,
     /// Bytes from the container to the client.
     pub down: Lane,
+    /// Whether the container has been reached: before that its client waits for it.
+    pub connected: Cell<bool>,
 }
 
 /// One direction of a [`Meter`].
@@ -71,7 +73,7 @@ impl Meter {
             ended: Cell::new(None),
             bell,
         };
-        Meter { up: lane(Some(bell)), down: lane(None) }
+        Meter { up: lane(Some(bell)), down: lane(None), connected: Cell::new(false) }
     }
 }
 

@@ -63,25 +63,30 @@ impl Sidecar {
         let record = self.state.record();
         let id = record.container_id.clone().filter(|_| record.container == self.settings.container);
         let state = record.state;
-        let repeated = match (state, id) {
-            (State::Asleep | State::Awake, _) => return Ok(()),
-            (State::Waking, Some(id)) => start(self.place(), &id, Instant::now(), room).await.map(drop),
-            (_, Some(id)) => match self.engine.inspect(&id).await {
-                Ok(found) if !found.is_up() || !self.state.is_of_run(found.started_at()) => Ok(()),
-                Ok(found) if state == State::Sleeping => {
+        let Some(id) = id.filter(|_| !matches!(state, State::Asleep | State::Awake | State::Paused)) else {
+            return Ok(());
+        };
+        let repeated = match self.engine.inspect(&id).await {
+            // What was asked for has happened, or another run has begun since.
+            Ok(found) if !self.state.is_of_run(found.started_at()) => Ok(()),
+            Ok(found) => match state {
+                State::Waking if !found.is_up() => {
+                    start(self.place(), &id, Instant::now(), room).await.map(drop)
+                }
+                State::Sleeping if found.is_up() => {
                     self.status.set(format!("going to sleep: stopping {}", self.settings.container));
                     self.stop(&id, found.is_paused()).await
                 }
-                // A pause may be on its way that would freeze it under the hands of its next client.
-                Ok(found) if !found.is_paused() => self.engine.pause(&id).await,
-                inspected => inspected.map(drop),
+                // It may be on its way, and would freeze the container under the hands of its next client.
+                State::Pausing if found.is_running() => self.engine.pause(&id).await,
+                _ => Ok(()),
             },
-            (_, None) => Ok(()),
+            Err(error) => Err(error),
         };
         match repeated {
             Err(error) if error.is_open() => Err(error),
             // An answer, of whatever kind, means that nothing is under way any more.
-            _ if state == State::Paused => {
+            _ if state == State::Pausing => {
                 self.state.update(|record| record.state = State::Awake);
                 Ok(())
             }

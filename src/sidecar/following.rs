@@ -37,7 +37,13 @@ impl Sidecar {
         self.told = None;
         if found.is_restarting() || Run::of(&found) != Run::of(&up.container) {
             // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
+            let last_use = connections.last_use();
             self.part_with(connections);
+            if found.is_restarting() || found.restarts() != up.container.restarts() {
+                // Its restart policy has no use for it.
+                connections.count_use_at(last_use);
+            }
+            activity.set(self.rules());
             self.run = Some(Run::of(&found));
             *up = Up::found(found);
             if up.is_paused {
@@ -52,9 +58,12 @@ impl Sidecar {
                 self.thawed(up, None, connections);
                 activity.refuse_pause(Instant::now());
             }
-            _ => {}
+            (false, false) => connections.thaw(),
+            (true, true) => {}
         }
         up.container = found;
+        // A pause or a stop that the engine has not answered has had its effect by now, or none.
+        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
         self.show(up, connections);
         Found::Up
     }

@@ -15,6 +15,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer shows that the engine answers.
 const FRESH: Duration = Duration::from_millis(100);
 
+/// So many refusals in a row are no accident.
+const MOST_REFUSALS: u32 = 3;
+
 /// What the engine says.
 pub enum Told {
     /// The container, and since when something was thought to have happened to it.
@@ -31,6 +34,8 @@ pub struct Questions {
     /// When the container is to be looked at.
     look_at: Option<Instant>,
     heard: Option<Instant>,
+    /// Refusals in a row to tell the CPU time.
+    refusals: u32,
 }
 
 struct Question {
@@ -52,7 +57,7 @@ impl Told {
 impl Questions {
     /// None yet, of the container of this name.
     pub fn new(engine: Rc<Docker>, name: String) -> Questions {
-        Questions { engine, name, asked: None, look_at: None, heard: None }
+        Questions { engine, name, asked: None, look_at: None, heard: None, refusals: 0 }
     }
 
     /// Something has happened to the container: it is looked at now.
@@ -82,6 +87,11 @@ impl Questions {
         self.asked = Some(Question { can_wait: true, told });
     }
 
+    /// Whether the engine will not tell the CPU time: one refusal may have to do with what happens to the container.
+    pub fn keep_being_refused(&self) -> bool {
+        self.refusals >= MOST_REFUSALS
+    }
+
     /// Whether nothing is asked, and nothing is to be.
     pub fn are_answered(&self) -> bool {
         self.asked.is_none() && self.look_at.is_none()
@@ -102,6 +112,11 @@ impl Questions {
                     self.asked = None;
                     if told.is_answer() {
                         self.heard = Some(Instant::now());
+                    }
+                    match &told {
+                        Told::CpuTime(Ok(_)) => self.refusals = 0,
+                        Told::CpuTime(Err(Error::Refused { .. })) => self.refusals += 1,
+                        _ => {}
                     }
                     return told;
                 }

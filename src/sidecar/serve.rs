@@ -27,8 +27,8 @@ const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// away.
 const SOON: Duration = Duration::from_millis(100);
 
-/// How long after a signal by somebody's hand a death is taken for what the signal was sent for.
-const DYING: Duration = Duration::from_secs(60);
+/// How long after a signal by somebody's hand a death is taken for what the signal was sent for: a stop may have a long grace.
+const DYING: Duration = Duration::from_secs(600);
 
 /// What ended serving.
 #[derive(Debug)]
@@ -92,11 +92,16 @@ impl Sidecar {
                 change = watch.next() => match change {
                     Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
                     Change::Happened(Event::Healthy) => {}
-                    Change::Happened(Event::Killed) => killed = Some(Instant::now()),
+                    Change::Happened(Event::Killed(signal)) => if up.container.is_ended_by(signal) {
+                        killed = Some(Instant::now());
+                    },
                     Change::Happened(_) => questions.look(),
                     // An answer alone may be one that was on its way when the engine went.
                     Change::Subscribed => {
-                        self.is_away = false;
+                        if self.is_away {
+                            // An engine that ends has ended its containers too, and nobody meant this one.
+                            (self.is_away, killed) = (false, None);
+                        }
                         questions.look();
                     }
                 },
@@ -112,15 +117,17 @@ impl Sidecar {
                                 asker.refuse(&format!("busy: {percent} % CPU"), activity);
                             }
                         }
-                        Told::CpuTime(Err(error)) if error.is_open() => questions.look_again(),
                         Told::CpuTime(Err(error)) => {
-                            self.warnings.of_stats(&self.settings, &error);
-                            activity.set(Rules { busy_cpu: None, ..self.rules() });
+                            questions.look_again();
+                            if questions.keep_being_refused() {
+                                self.warnings.of_stats(&self.settings, &error);
+                                activity.set(Rules { busy_cpu: None, ..self.rules() });
+                            }
                         }
                     }
                     look.as_mut().reset(Instant::now());
                 }
-                happening = connections.next() => match happening {
+                happening = connections.next(up.is_paused) => match happening {
                     Happening::Stirred => return Ok(End::Stirred),
                     Happening::Ended if self.settings.idle == Idle::Connections => connections.count_use(),
                     Happening::Ended => {}
@@ -145,7 +152,8 @@ impl Sidecar {
                             questions.measure(&up.container.id);
                             look.as_mut().reset(now + activity.longest_wait());
                         }
-                        Next::Take(step) if sure && !room.is_asked() => {
+                        // Where it is full, whoever is queued is served after the sleep rather than never.
+                        Next::Take(step) if sure && (full || !room.is_asked()) => {
                             if questions.were_just_answered() {
                                 return Ok(asker.end(step));
                             }

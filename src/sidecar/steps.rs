@@ -21,23 +21,23 @@ impl Sidecar {
         up: &mut Up,
         activity: &mut Activity,
         connections: &mut Connections,
-    ) -> Result<(), Failure> {
+    ) {
         let begun = Instant::now();
         // Before it is asked for: a byte that comes meanwhile finds it frozen, and the next helper must know.
         connections.freeze();
-        self.enter(State::Paused, Some(&up.container));
+        self.enter(State::Pausing, Some(&up.container));
         match attended(connections, self.engine.pause(&up.container.id)).await {
             Ok(()) => {
                 up.is_paused = true;
+                self.enter(State::Paused, Some(&up.container));
                 events::paused(&self.settings, Some(begun.elapsed()), connections.len());
             }
-            Err(error) if error.is_open() => return Err(error.into()),
+            Err(error) if error.is_open() => self.leave_open(&error),
             Err(error) => {
                 activity.refuse_pause(Instant::now());
                 self.carry_on(up, connections, &error);
             }
         }
-        Ok(())
     }
 
     /// Thaws the container for somebody who wants something of it.
@@ -74,7 +74,7 @@ impl Sidecar {
     }
 
     /// Stops the container while the connections run on: because it is idle, or because another one needs the group. Whoever
-    /// comes meanwhile waits in the kernel's queue. False if the engine would not.
+    /// comes meanwhile waits in the kernel's queue. False if the engine would not, or has not answered.
     pub(super) async fn sleep(
         &mut self,
         up: &mut Up,
@@ -82,7 +82,7 @@ impl Sidecar {
         to: Option<&Name>,
         room: &mut Room,
         connections: &mut Connections,
-    ) -> Result<bool, Failure> {
+    ) -> bool {
         let begun = Instant::now();
         // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
         self.enter(State::Sleeping, Some(&up.container));
@@ -98,13 +98,16 @@ impl Sidecar {
                     None => events::slept(&self.settings, stop, connections.totals()),
                 }
                 self.part_with(connections);
-                Ok(true)
+                true
             }
-            Err(error) if error.is_open() => Err(error.into()),
+            Err(error) if error.is_open() => {
+                self.leave_open(&error);
+                false
+            }
             Err(error) => {
                 activity.count_use(Instant::now());
                 self.carry_on(up, connections, &error);
-                Ok(false)
+                false
             }
         }
     }
@@ -120,6 +123,12 @@ impl Sidecar {
             }
         }
         self.engine.stop(id, self.settings.stop_timeout).await
+    }
+
+    /// The engine has gone meanwhile: whoever is connected or comes is served as before, and what became of the container is
+    /// seen when the engine is back. Asking for it again before would be on stale knowledge: it may be used by then.
+    fn leave_open(&mut self, error: &Error) {
+        self.tell_unreachable(&error.to_string(), 0);
     }
 
     /// The engine would not: the container is as it was.
@@ -141,7 +150,13 @@ impl Sidecar {
         connections: &mut Connections,
     ) {
         connections.settle(room.asked()).await;
+        // Its stop was asked for, and the engine has gone before it answered.
+        let stopped = (self.state.record().state == State::Sleeping).then(|| self.state.since());
         self.enter(State::Asleep, None);
+        if let Some(since) = stopped {
+            events::slept(&self.settings, since, connections.totals());
+            return self.part_with(connections);
+        }
         let (reason, log) = match &found {
             Some(container) => (container.ending(), last_words(&self.engine, container).await),
             None => ("it is gone".into(), String::new()),

@@ -40,3 +40,4 @@ mod sequences; // whatever the two sides do: every byte and every end
 mod succession; // what the next helper makes of a wake that was cut off
 mod wake; // from the first client to its first byte: readiness, death, lateness
 mod wake_on_data; // who connects and sends nothing wakes nothing and disturbs nobody
+mod hostile; // x
