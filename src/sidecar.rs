@@ -201,8 +201,12 @@ impl Sidecar {
         let engine = self.around.engines.at(settings.engine.as_deref());
         if settings.container != self.settings.container || !Rc::ptr_eq(&engine, &self.engine) {
             if self.state.record().state != State::Asleep {
-                // A container that is up is looked after until it is down; the other one comes with the next wake.
-                return self.retime();
+                let old = &self.settings.container;
+                let text = format_args!(
+                    "container {old} is up and not this sidecar's any more: it is left as it is"
+                );
+                journal::warn(&self.name, text);
+                self.enter(State::Asleep, None);
             }
             *watch = Watch::new(engine.clone(), settings.container.clone());
             self.engine = engine;

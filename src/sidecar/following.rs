@@ -39,8 +39,9 @@ impl Sidecar {
             // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
             let last_use = connections.last_use();
             self.part_with(connections);
-            if found.is_restarting() || found.restarts() != up.container.restarts() {
-                // Its restart policy has no use for it.
+            let restarting = [&found, &up.container].into_iter().any(Container::is_restarting);
+            if restarting || found.restarts() != up.container.restarts() {
+                // That its restart policy starts it is no use.
                 connections.count_use_at(last_use);
             }
             activity.set(self.rules());

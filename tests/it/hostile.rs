@@ -53,7 +53,11 @@ fn t3_a_crash_looping_leftover_is_put_to_sleep() {
         .boot();
     host.event("web", "adopted");
     let slept = host.wait_for(Duration::from_secs(12), |f| f.events("web", "slept").first().cloned());
-    assert!(slept.is_some(), "not asleep 12 s after adoption, unused; idle_timeout is 3 s; restarts {}", web.inspect("{{.RestartCount}}"));
+    assert!(
+        slept.is_some(),
+        "not asleep 12 s after adoption, unused; idle_timeout is 3 s; restarts {}",
+        web.inspect("{{.RestartCount}}")
+    );
 }
 
 #[test]
@@ -102,7 +106,11 @@ fn t5_a_reader_who_rests_in_the_middle_of_an_answer_gets_all_of_it() {
 #[test]
 fn t6_a_new_connection_beyond_the_most_and_a_frozen_container() {
     let web = Container::new("web", "");
-    let host = Plan::new(&web.sidecar("web", "max_connections = 1\npause_after = \"500ms\"\nidle_timeout = \"3s\"\nbusy_cpu = 0"))
+    let host =
+        Plan::new(&web.sidecar(
+            "web",
+            "max_connections = 1\npause_after = \"500ms\"\nidle_timeout = \"3s\"\nbusy_cpu = 0",
+        ))
         .socket("web", Kind::Tcp4)
         .listen();
     let mut quiet = host.connect("web");
@@ -150,7 +158,12 @@ fn t12_clients_obey_wake_timeout_while_a_requirement_is_being_started() {
     let begun = Instant::now();
     let end = client.end();
     recorder.rules(Vec::new());
-    assert_ne!(end, crate::harness::End::Open, "still waiting after {:?}, wake_timeout is 2 s", begun.elapsed());
+    assert_ne!(
+        end,
+        crate::harness::End::Open,
+        "still waiting after {:?}, wake_timeout is 2 s",
+        begun.elapsed()
+    );
 }
 
 #[allow(unused)]
@@ -204,7 +217,8 @@ fn t10_one_refusal_of_the_stats_does_not_turn_busy_off() {
     let dir = tempfile::tempdir().unwrap();
     let recorder = Recorder::new(&dir.path().join("engine.sock"));
     recorder.rule("GET /stats", Action::Refuse(500, "try again"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"3s\"\nbusy_cpu = 10"));
+    let plan =
+        Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"3s\"\nbusy_cpu = 10"));
     let host = plan.socket("web", Kind::Tcp4).listen();
     assert_eq!(host.connect("web").ask("burn 15"), "burning");
     until("a refusal", || recorder.calls("GET /stats").first()?.answered);
@@ -246,7 +260,10 @@ fn t16_another_container_set_after_a_failed_wake_leaves_the_first_one_up() {
     until("an answer", || host.connect("web").try_ask("echo new").ok());
     host.event("web", "slept");
     host.exit();
-    assert_eq!((old.status(), new.status()), ("exited".to_owned(), "exited".to_owned()));
+    assert_eq!((old.status(), new.status()), ("running".to_owned(), "exited".to_owned()));
+    host.wait("a warning", |facts| {
+        facts.lines.iter().any(|(_, line)| line.contains("not this sidecar's any more")).then_some(())
+    });
 }
 
 #[test]
