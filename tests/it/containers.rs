@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::harness::{Action, Container, End, Host, Kind, PORT, Plan, Recorder, docker, until};
+use crate::harness::{Action, Container, End, Host, Kind, PORT, Plan, Recorder, docker, free_port, until};
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
@@ -96,7 +96,7 @@ fn a_container_removed_while_it_sleeps_can_be_made_again() {
 
 #[test]
 fn a_port_clash_with_another_container_is_shown_and_mended() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let publish = format!("127.0.0.1:{port}:{PORT}");
     let other = Container::with("other", &["--publish", &publish], "");
     other.start();

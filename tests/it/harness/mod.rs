@@ -26,7 +26,7 @@ pub use control::Control;
 pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use engine::Engine;
 pub use host::Host;
-pub use listener::{Address, Kind, queued};
+pub use listener::{Address, Kind, free_port, queued};
 pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;
