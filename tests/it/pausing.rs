@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{Action, Client, Container, Control, End, Facts, Host, Kind, Plan, Recorder};
+use crate::harness::{Action, Client, Container, Control, End, Facts, Gate, Host, Kind, Plan, Recorder};
 use crate::harness::{docker, until};
 
 /// A pause soon, a sleep never.
 const SOON: &str = "pause_after = \"300ms\"\nidle_timeout = \"5m\"\nbusy_cpu = 0";
-/// The engine's answer, or the call, takes so long.
-const LONG: Duration = Duration::from_millis(700);
 
 /// A host behind a recorder, and all that a test of it needs.
 struct Scene {
@@ -112,11 +110,13 @@ fn a_new_connection_thaws_it_and_is_dialled_meanwhile() {
     let scene = Scene::new(SOON);
     let quiet = scene.quiet();
     scene.paused(0);
-    scene.recorder.rule("POST /unpause", Action::HoldCall(LONG));
+    let gate = Gate::shut();
+    scene.recorder.rule("POST /unpause", Action::GateCall(gate.clone()));
     let before = scene.web.connections();
     let mut client = scene.host.connect("web");
     until("a connection to the frozen container", || (scene.web.connections() > before).then_some(()));
     assert_eq!(scene.web.status(), "paused", "it was thawed first");
+    gate.open();
     assert_eq!(client.ask("echo thawed"), "thawed");
     scene.host.event("web", "unpaused");
     drop(quiet);
@@ -246,15 +246,19 @@ fn who_is_required_is_not_paused() {
 fn what_a_client_sends_or_who_connects_while_it_is_being_paused_is_answered() {
     let scene = Scene::new(SOON);
     let mut quiet = scene.quiet();
-    for (number, hold) in [Action::HoldCall(LONG), Action::HoldAnswer(LONG)].into_iter().enumerate() {
-        scene.recorder.rule("POST /pause", hold);
+    for (number, action) in [Action::GateCall, Action::GateAnswer].into_iter().enumerate() {
+        let gate = Gate::shut();
+        scene.recorder.rule("POST /pause", action(gate.clone()));
         scene.recorder.asked("POST /pause", number);
         if number == 1 {
             scene.frozen();
         }
         let mut new = scene.host.connect("web");
-        assert_eq!(quiet.ask("echo meanwhile"), "meanwhile");
-        assert_eq!(new.ask("echo new"), "new");
+        quiet.write_all(b"echo meanwhile\n").unwrap();
+        new.write_all(b"echo new\n").unwrap();
+        gate.open();
+        assert_eq!(quiet.read_line().unwrap(), "meanwhile");
+        assert_eq!(new.read_line().unwrap(), "new");
         scene.host.event_nth("web", "unpaused", number);
     }
     assert_eq!(quiet.ask("echo still there"), "still there");
