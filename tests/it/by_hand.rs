@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Client, Container, End, Host, Kind, Plan, Recorder, docker, until};
+use crate::harness::{Client, Container, End, Host, Kind, Plan, Recorder, docker, until};
 
 /// How long a look lasts for what must not happen.
 const A_WHILE: Duration = Duration::from_secs(3);
@@ -141,19 +141,6 @@ fn paused_by_hand_it_stays_so_until_a_connection_comes() {
     let begun = Instant::now();
     assert_eq!(scene.host.connect("web").ask("echo thawed"), "thawed");
     assert!(begun.elapsed() < Duration::from_secs(2));
-    lives_on(&mut client);
-}
-
-#[test]
-fn paused_by_hand_a_byte_undoes_it_that_comes_before_the_engine_has_shown_it() {
-    let scene = Scene::new("", "");
-    let mut client = scene.host.connect("web");
-    lives_on(&mut client);
-    scene.recorder.rule("GET /json", Action::HoldAnswer(Duration::from_millis(700)));
-    let looks = scene.recorder.calls("GET /json").len();
-    docker(&["pause", scene.web.name()]);
-    scene.recorder.asked("GET /json", looks);
-    client.deadline(Duration::from_secs(5));
     lives_on(&mut client);
 }
 
