@@ -1,7 +1,8 @@
 //! Whatever happens, and however long the engine takes: a life in simulated time, beside a world that keeps its own account
 //! of use.
 //!
-//! The driver does with the decisions what `sidecar/serve.rs` and `sidecar/steps.rs` do with them.
+//! The driver does with the decisions what `sidecar/serve.rs` and `sidecar/steps.rs` do with them, so that what is shown is what
+//! they lead to. That the real one makes one call at a time and forgets nobody is shown by `tests/it/lives.rs`.
 
 mod act; // what others do to a sidecar, and sequences of that
 mod others; // what becomes of what they do
@@ -257,6 +258,7 @@ impl Life {
             World::window(timeout.unwrap_or_default())
         };
         prop_assert!(step == Step::Sleep || !self.knows_frozen, "it is frozen already");
+        prop_assert!(step == Step::Sleep || !world.is_pause_refused(), "a pause anew though unused since");
         if world.measures() && !self.knows_frozen {
             let read = self.read.is_some_and(|read| world.now <= read + window);
             prop_assert!(
@@ -291,8 +293,13 @@ impl Life {
                 if !self.knows_frozen {
                     self.frozen_since = None;
                 }
-                self.activity.count_use(now);
-                self.world.used();
+                if order == Order::Pause {
+                    self.activity.refuse_pause(now);
+                    self.world.pause_refused = Some(now);
+                } else {
+                    self.activity.count_use(now);
+                    self.world.used();
+                }
             }
             Order::Pause => (self.world.frozen, self.knows_frozen) = (true, true),
             Order::Unpause => {
@@ -309,6 +316,7 @@ impl Life {
                 self.activity = Activity::new(self.world.rules, now);
                 self.connections_last_use = now;
                 self.world.used();
+                self.world.pause_refused = None;
                 // It is just waking.
                 self.yields_asked = 0;
                 self.queue.iter_mut().for_each(|accepted| *accepted = now);

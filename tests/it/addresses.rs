@@ -9,16 +9,11 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{Backlog, listen as set_backlog};
 
 use crate::harness::{
-    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, docker, skip,
+    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, docker, free_port, skip,
 };
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
-}
-
-/// A port of 127.0.0.1 that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

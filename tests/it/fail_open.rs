@@ -1,12 +1,13 @@
 //! The engine is away and `address` is set: clients are connected straight to that.
 
-use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Container, Control, End, Host, Kind, Plan, Recorder, descriptors, until};
+use crate::harness::{
+    Client, Container, Control, End, Host, Kind, Plan, Recorder, descriptors, free_port, until,
+};
 
 mod stages; // the engine goes away while asleep, waking, awake, paused, going to sleep
 
@@ -32,10 +33,6 @@ struct Scene {
     engine: Option<Recorder>,
     hanging: Option<UnixListener>,
     _dir: tempfile::TempDir,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Scene {

@@ -218,3 +218,19 @@ fn one_attempt_is_one_entry_however_many_clients_wait() {
     assert!(line.contains("not now") && line.contains("clients reset: 30"), "{line:?}");
     assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 1);
 }
+
+#[test]
+fn one_that_its_restart_policy_starts_over_and_over_sleeps_all_the_same() {
+    let web = Container::with("web", &["--restart", "always"], "--die-after 2");
+    web.start();
+    let host = Plan::new(&web.sidecar("web", "idle_timeout = \"3s\"\nbusy_cpu = 0"))
+        .socket("web", Kind::Tcp4)
+        .boot();
+    host.event("web", "adopted");
+    let slept = host.wait_for(Duration::from_secs(12), |f| f.events("web", "slept").first().cloned());
+    assert!(
+        slept.is_some(),
+        "not asleep 12 s after adoption, unused; idle_timeout is 3 s; restarts {}",
+        web.inspect("{{.RestartCount}}")
+    );
+}

@@ -1,7 +1,7 @@
 //! What must go on while bytes or clients never cease.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt::Linger,
 };
 
-use crate::harness::{Client, Container, Host, Kind, Plan, docker, until};
+use crate::harness::{Client, Container, Host, Kind, Plan, docker, free_port, until};
 
 const MEGABYTE: usize = 1 << 20;
 /// A flood ends then, whatever becomes of its test.
@@ -100,7 +100,7 @@ fn flood(target: SocketAddr, end: &AtomicBool) {
 #[test]
 fn a_death_is_noticed_however_many_clients_come() {
     // On the host's network a dead server refuses at once, so that nothing slows the helper down.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let server = format!(
         "import socket\ns = socket.create_server(('127.0.0.1', {port}), backlog=4096)\n\
          while True: s.accept()[0].close()"

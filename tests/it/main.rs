@@ -6,6 +6,7 @@ mod harness; // what plays systemd, the clients and the containers, and says eve
 
 mod addresses; // where a container is dialled: networks, host, another container, an override
 mod around_sleep; // clients that come at any moment around the end of a helper
+mod awaited; // whoever waits for something is neither left with a frozen container nor cut off by sleep
 mod backpressure; // readers that do not read
 mod burst; // thousands of clients at one moment
 mod busy; // a container that works is in use, whoever is connected
@@ -38,6 +39,6 @@ mod requires; // what a sidecar requires is woken before it and kept awake with 
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
 mod succession; // what the next helper makes of a wake that was cut off
+mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness
 mod wake_on_data; // who connects and sends nothing wakes nothing and disturbs nobody
-mod hostile; // x

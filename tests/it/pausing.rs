@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{Action, Client, Container, Control, End, Facts, Host, Kind, Plan, Recorder};
+use crate::harness::{Action, Client, Container, Control, End, Facts, Gate, Host, Kind, Plan, Recorder};
 use crate::harness::{docker, until};
 
 /// A pause soon, a sleep never.
 const SOON: &str = "pause_after = \"300ms\"\nidle_timeout = \"5m\"\nbusy_cpu = 0";
-/// The engine's answer, or the call, takes so long.
-const LONG: Duration = Duration::from_millis(700);
 
 /// A host behind a recorder, and all that a test of it needs.
 struct Scene {
@@ -112,11 +110,13 @@ fn a_new_connection_thaws_it_and_is_dialled_meanwhile() {
     let scene = Scene::new(SOON);
     let quiet = scene.quiet();
     scene.paused(0);
-    scene.recorder.rule("POST /unpause", Action::HoldCall(LONG));
+    let gate = Gate::shut();
+    scene.recorder.rule("POST /unpause", Action::GateCall(gate.clone()));
     let before = scene.web.connections();
     let mut client = scene.host.connect("web");
     until("a connection to the frozen container", || (scene.web.connections() > before).then_some(()));
     assert_eq!(scene.web.status(), "paused", "it was thawed first");
+    gate.open();
     assert_eq!(client.ask("echo thawed"), "thawed");
     scene.host.event("web", "unpaused");
     drop(quiet);
@@ -231,30 +231,23 @@ fn with_idle_connections_nobody_is_paused_who_is_connected() {
 }
 
 #[test]
-fn who_is_required_is_not_paused() {
-    let (web, db) = (Container::new("web", ""), Container::new("db", ""));
-    let keys = "idle_timeout = \"2s\"\nbusy_cpu = 0\nrequires = [\"db\"]";
-    let config = web.sidecar("web", keys) + &db.sidecar("db", SOON);
-    let host = Plan::new(&config).socket("web", Kind::Tcp4).socket("db", Kind::Tcp4).listen();
-    host.connect("web").ask("echo one");
-    host.event("web", "slept");
-    assert!(host.look(|facts| facts.events("db", "paused").is_empty()));
-    host.event("db", "paused");
-}
-
-#[test]
 fn what_a_client_sends_or_who_connects_while_it_is_being_paused_is_answered() {
     let scene = Scene::new(SOON);
     let mut quiet = scene.quiet();
-    for (number, hold) in [Action::HoldCall(LONG), Action::HoldAnswer(LONG)].into_iter().enumerate() {
-        scene.recorder.rule("POST /pause", hold);
+    for (number, action) in [Action::GateCall, Action::GateAnswer].into_iter().enumerate() {
+        let gate = Gate::shut();
+        scene.recorder.rule("POST /pause", action(gate.clone()));
         scene.recorder.asked("POST /pause", number);
         if number == 1 {
             scene.frozen();
         }
         let mut new = scene.host.connect("web");
-        assert_eq!(quiet.ask("echo meanwhile"), "meanwhile");
-        assert_eq!(new.ask("echo new"), "new");
+        quiet.write_all(b"echo meanwhile\n").unwrap();
+        quiet.is_taken();
+        new.write_all(b"echo new\n").unwrap();
+        gate.open();
+        assert_eq!(quiet.read_line().unwrap(), "meanwhile");
+        assert_eq!(new.read_line().unwrap(), "new");
         scene.host.event_nth("web", "unpaused", number);
     }
     assert_eq!(quiet.ask("echo still there"), "still there");
@@ -305,18 +298,4 @@ fn sigterm_leaves_it_paused_for_the_next_helper() {
     assert_eq!(scene.web.status(), "paused");
     scene.is_served_again();
     assert!(scene.host.event("web", "adopted").contains("paused"));
-}
-
-#[test]
-fn one_frozen_by_hand_is_thawed_by_a_byte() {
-    let scene = Scene::new("idle_timeout = \"5m\"\nbusy_cpu = 0");
-    let mut quiet = scene.quiet();
-    docker(&["pause", scene.web.name()]);
-    assert!(scene.host.event("web", "paused").contains("by hand"));
-    assert_eq!(quiet.ask("echo thawed"), "thawed");
-    docker(&["pause", scene.web.name()]);
-    scene.paused(1);
-    docker(&["unpause", scene.web.name()]);
-    assert!(scene.host.event_nth("web", "unpaused", 1).contains("by hand"));
-    assert_eq!(quiet.ask("echo running"), "running");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Container, End, Facts, Host, Kind, PORT, Plan, Recorder, docker, until};
+use crate::harness::{Container, End, Facts, Host, Kind, PORT, Plan, Recorder, docker, free_port, until};
 
 /// The line that `servers.py` logs with --announce-after, and nothing else does.
 const LINE: &str = "open for business";
@@ -221,8 +221,11 @@ fn probes_begin_with_the_starts_answer_and_are_spaced_out_to_a_tenth_of_a_second
     let _client = host.connect("web");
     let times = probes.join().unwrap();
     let started = recorder.calls("POST /start")[0].answered.unwrap();
-    let first = times[0].checked_duration_since(started).expect("probed before the start was answered");
-    assert!(first < Duration::from_millis(300), "the first probe came {first:?} after the start's answer");
+    assert!(times[0] > started, "probed before the start was answered");
+    // To look at the container first takes as long as the engine does.
+    let looks = recorder.calls("GET /json").into_iter().filter_map(|call| call.answered);
+    let first = times[0] - looks.filter(|at| *at < times[0]).fold(started, Instant::max);
+    assert!(first < Duration::from_millis(300), "the first probe came {first:?} after the engine's answer");
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     for (gap, pause) in gaps.iter().zip([1, 2, 5, 10, 20, 50].into_iter().chain([100].into_iter().cycle())) {
         // The test hears of a probe a little later than it was sent, the next one perhaps less so.
@@ -232,8 +235,6 @@ fn probes_begin_with_the_starts_answer_and_are_spaced_out_to_a_tenth_of_a_second
     // 988 ms of pauses.
     let all = times[16] - times[0];
     assert!(all < Duration::from_millis(2500), "{gaps:?}");
-    let early = times[5] - times[0];
-    assert!(early < Duration::from_millis(400), "{gaps:?}");
     host.event("web", "ready");
 }
 
@@ -274,7 +275,7 @@ fn a_healthcheck_is_not_warned_about() {
 
 #[test]
 fn tcp_through_a_published_port_is_warned_about_once() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let publish = format!("127.0.0.1:{port}:{PORT}");
     let web = Container::with("web", &["--stop-signal", "KILL", "--publish", &publish], "");
     let host = woken_thrice(&web, &format!("address = \"127.0.0.1:{port}\""));
@@ -284,7 +285,7 @@ fn tcp_through_a_published_port_is_warned_about_once() {
 
 #[test]
 fn http_through_a_published_port_and_tcp_beside_it_are_not_warned_about() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let publish = format!("127.0.0.1:{port}:{PORT}");
     let web = Container::with("web", &["--stop-signal", "KILL", "--publish", &publish], "");
     for keys in [format!("address = \"127.0.0.1:{port}\"\nready = \"http:/\""), String::new()] {
@@ -295,7 +296,7 @@ fn http_through_a_published_port_and_tcp_beside_it_are_not_warned_about() {
 
 #[test]
 fn a_server_behind_a_published_port_is_not_taken_for_ready_by_http() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let publish = format!("127.0.0.1:{port}:{PORT}");
     let web = Container::with("web", &["--publish", &publish], "--listen-after 1.5");
     let keys = format!("address = \"127.0.0.1:{port}\"\nready = \"http:/\"\nwhen_late = \"refuse\"");

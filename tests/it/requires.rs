@@ -1,5 +1,7 @@
 //! What a sidecar requires is woken before it and kept awake with it.
 
+mod hands; // what happens to one that is required by hand, and what by itself
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,7 +69,6 @@ fn two_that_nothing_orders_start_at_once_and_the_one_that_requires_them_when_bot
         let (first, last) = (db.min(queue), db.max(queue));
         assert!(last - first < slow, "one after the other: {:?} apart", last - first);
         assert!(web - last >= slow, "web was started {:?} after the last", web - last);
-        assert!(web - first < 2 * slow, "web was started {:?} after the first", web - first);
     }
 }
 
@@ -122,8 +123,8 @@ fn a_chain_and_a_diamond_wake_in_order_each_once_and_all_sleep_in_the_end() {
             groups.iter().map(|names| town.plan_with_engine(recorder.path(), names).listen()).collect();
         keep_asking(&mut home(&hosts, "a").connect("a"), Duration::from_secs(2));
         let [a, b, c, d, e] = all.each_ref().map(|container| started(&recorder, container));
-        assert!(e.answered < Some(d.asked) && d.answered < Some(b.asked.min(c.asked)));
-        assert!(b.answered.max(c.answered) < Some(a.asked));
+        let [b_up, c_up, d_up, e_up] = [&b, &c, &d, &e].map(|call| call.answered.unwrap());
+        assert!(e_up < d.asked && d_up < b.asked.min(c.asked) && b_up.max(c_up) < a.asked);
         for host in &hosts {
             assert!(host.exit().success());
         }
@@ -346,22 +347,27 @@ fn whenever_clients_come_along_a_chain_all_are_answered_and_all_sleep_in_the_end
     };
     let town = Town::new(&(table(a, "a", "\"b\"") + &table(b, "b", "\"c\"") + &table(c, "c", "")));
     let hosts = [town.plan(&["a", "b"]).listen(), town.plan(&["c"]).listen()];
-    thread::scope(|scope| {
-        for number in 0..60_u64 {
-            let name = ["a", "a", "b", "c"][number as usize % 4];
-            let host = home(&hosts, name);
-            scope.spawn(move || {
-                // In bursts, which end at any moment of the sleep before them.
-                thread::sleep(Duration::from_millis(number / 5 * 1500 + number * number * 7919 % 500));
-                assert_eq!(host.connect(name).ask("echo churned"), "churned", "{name}, number {number}");
-            });
+    for burst in 0..12_u64 {
+        let slept = hosts[0].count("a", "slept");
+        thread::scope(|scope| {
+            for number in burst * 5..burst * 5 + 5 {
+                let name = ["a", "a", "b", "c"][number as usize % 4];
+                let host = home(&hosts, name);
+                scope.spawn(move || {
+                    // At any moment of the sleep before them.
+                    thread::sleep(Duration::from_millis(number * number * 7919 % 500));
+                    assert_eq!(host.connect(name).ask("echo churned"), "churned", "{name}, number {number}");
+                });
+            }
+        });
+        // Every other burst begins when the sleep has, the others also before it.
+        if burst % 2 == 0 {
+            hosts[0].event_nth("a", "slept", slept);
         }
-    });
+    }
     for host in &hosts {
         host.wait("the end of its last helper", |facts| facts.pid.is_none().then_some(()));
         assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
     }
     assert_eq!(all.each_ref().map(Container::status), ["exited"; 3]);
-    let wakes = hosts.iter().map(|host| host.look(|facts| facts.events("a", "ready").len())).sum::<usize>();
-    assert!(wakes > 3, "it slept too seldom to show anything: {wakes}");
 }

@@ -26,6 +26,8 @@ pub struct World {
     pub away: bool,
     pub takes: Duration,
     pub refuses: bool,
+    /// When the engine last would not pause it, in this time awake.
+    pub pause_refused: Option<Instant>,
     pub percent: u32,
     pub cpu_time: Duration,
     pub cpu_until: Instant,
@@ -53,6 +55,7 @@ impl World {
             away: false,
             takes: Duration::ZERO,
             refuses: false,
+            pause_refused: None,
             percent: 0,
             cpu_time: Duration::ZERO,
             cpu_until: now,
@@ -141,6 +144,18 @@ impl World {
         self.rules.busy_cpu.is_some() && !self.frozen
     }
 
+    /// When `timeout` has passed since `last_use`, and no answer is owed any more.
+    fn unused_at(&self, timeout: Duration, last_use: Instant) -> Instant {
+        let owed = self.open.iter().filter_map(|seen| self.owed_until(seen));
+        owed.fold(last_use + timeout, Instant::max)
+    }
+
+    /// Whether the engine would not pause it, and nobody has used it since so that a pause were due again.
+    pub fn is_pause_refused(&self) -> bool {
+        let due = self.rules.pause_after.map(|timeout| self.unused_at(timeout, self.last_use));
+        self.pause_refused.is_some_and(|refused| due.is_none_or(|due| due <= refused))
+    }
+
     /// When a step is due at the latest, should nothing more happen.
     pub fn latest(&self) -> Option<Instant> {
         if self.away || self.holds > 0 || (self.rules.connections_are_use && !self.open.is_empty()) {
@@ -152,12 +167,10 @@ impl World {
         let settling = self.widest * 2 + LONGEST * 2;
         let seen_busy = self.busy_until.map(|until| until + settling);
         let last_use = self.last_use.max(seen_busy.unwrap_or(self.last_use));
-        let due = |timeout: Duration| {
-            let owed = self.open.iter().filter_map(|seen| self.owed_until(seen));
-            owed.fold(last_use + timeout, Instant::max)
-        };
-        let sleep = self.rules.idle_timeout.map(due);
-        let pause = self.rules.pause_after.filter(|_| !self.frozen).map(due);
+        let sleep = self.rules.idle_timeout.map(|timeout| self.unused_at(timeout, last_use));
+        let may_pause = !self.frozen && !self.is_pause_refused();
+        let pause = self.rules.pause_after.filter(|_| may_pause);
+        let pause = pause.map(|timeout| self.unused_at(timeout, last_use));
         let due = [sleep, pause].into_iter().flatten().min()?;
         if self.undisturbed {
             let readings = if self.measures() { self.takes * 2 } else { Duration::ZERO };

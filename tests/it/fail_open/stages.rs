@@ -4,8 +4,8 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Away, Scene, free_port};
-use crate::harness::{Action, Container, End, Facts, Kind, Plan, Recorder, docker, until};
+use super::{Away, Scene};
+use crate::harness::{Action, Container, End, Facts, Kind, Plan, Recorder, docker, free_port, until};
 
 /// Two clients of which one was there before, and newcomers, across an outage of 7 s.
 fn while_awake(how: Away) {

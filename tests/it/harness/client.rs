@@ -10,8 +10,9 @@ use nix::libc::linger;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 
+use super::between::unread_behind;
 use super::listener::Address;
-use super::wait::DEADLINE;
+use super::wait::{DEADLINE, until};
 
 /// How a connection ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,6 +116,13 @@ impl Client {
             panic!("{error} after {:?}", String::from_utf8_lossy(&rest));
         });
         String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    /// Waits until the helper has taken all that was sent.
+    #[track_caller]
+    pub fn is_taken(&self) {
+        let stream = TcpStream::from(self.fd().try_clone_to_owned().unwrap());
+        until("nothing unread by the helper", || (unread_behind(&stream) == 0).then_some(()));
     }
 
     /// Ends its own direction, and reads on.

@@ -85,6 +85,30 @@ impl Host {
         self.wait(&format!("{sidecar}: {event}, number {number}"), find)
     }
 
+    /// There is no line that reports `event` of `sidecar`, and for `time` none comes.
+    #[track_caller]
+    pub fn never(&self, sidecar: &str, event: &str, time: Duration) {
+        self.never_nth(sidecar, event, 0, time);
+    }
+
+    /// There are no more than `number` of these, and for `time` it stays so.
+    #[track_caller]
+    pub fn never_nth(&self, sidecar: &str, event: &str, number: usize, time: Duration) {
+        let seen = self.wait_for(time, |facts| facts.events(sidecar, event).get(number).cloned());
+        assert!(seen.is_none(), "{seen:?}");
+    }
+
+    /// When the `number`th line came that reports `event` of `sidecar`.
+    #[track_caller]
+    pub fn at(&self, sidecar: &str, event: &str, number: usize) -> Duration {
+        self.look(|facts| facts.events(sidecar, event)[number].0)
+    }
+
+    /// How many lines so far report `event` of `sidecar`.
+    pub fn count(&self, sidecar: &str, event: &str) -> usize {
+        self.look(|facts| facts.events(sidecar, event).len())
+    }
+
     /// Waits for the first notification that begins with `key`.
     #[track_caller]
     pub fn note(&self, key: &str) -> String {

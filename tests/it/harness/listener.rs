@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a test asks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +82,20 @@ fn tcp(address: &str) -> (OwnedFd, Address) {
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(4096).unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     (listener.into(), Address::Tcp(address))
+}
+
+/// A port that nobody listens on: none of those that the kernel deals out by itself, and never the same one twice.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const LOWEST: u32 = 10_000;
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let dealt_out: u32 = range.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(dealt_out > 2 * LOWEST, "too few ports below those that the kernel deals out: {range}");
+    // Other runs begin elsewhere.
+    let next = || (std::process::id() * 100 + NEXT.fetch_add(1, Ordering::Relaxed)) % (dealt_out - LOWEST);
+    let ports = std::iter::repeat_with(|| u16::try_from(LOWEST + next()).unwrap()).take(1000);
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    ports.into_iter().find(is_free).expect("a free port")
 }
 
 /// How many clients wait in the kernel's queue of the listener on `port` of 127.0.0.1.

@@ -6,6 +6,7 @@ mod container; // a container for one test, removed with it
 mod control; // the control socket of a sidecar, as another program calls it
 mod docker; // the engine's command line, and what the suite may use
 mod engine; // an engine of a test's own, which it may stop, kill and halt
+mod gate; // what somebody waits at until the test lets him pass
 mod host; // what systemd is to a helper: it holds the sockets and knows how the helper fares
 mod listener; // one listening socket and its name
 mod plan; // what a host is set up with
@@ -25,8 +26,9 @@ pub use container::{Container, Network, PORT};
 pub use control::Control;
 pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use engine::Engine;
+pub use gate::Gate;
 pub use host::Host;
-pub use listener::{Address, Kind, queued};
+pub use listener::{Address, Kind, free_port, queued};
 pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;

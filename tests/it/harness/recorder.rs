@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::docker::{engine_socket, engine_version};
+use super::gate::Gate;
 use super::wait::until;
 
 /// What is to be done with the calls that it fits.
@@ -26,6 +27,10 @@ pub enum Action {
     HoldAnswer(Duration),
     /// Asks the engine only after this time.
     HoldCall(Duration),
+    /// Gives the engine's answer only once this is open.
+    GateAnswer(Gate),
+    /// Asks the engine only once this is open.
+    GateCall(Gate),
     /// Does this before the engine is asked.
     Before(Box<dyn Fn() + Send + Sync>),
     /// Claims to speak this version, of four characters, and translates.
@@ -212,6 +217,7 @@ fn pass_request(
     for rule in rules.iter().filter(|rule| call.fits(rule.call)) {
         match &rule.action {
             Action::HoldCall(time) => thread::sleep(*time),
+            Action::GateCall(gate) => gate.pass(),
             Action::Before(act) => act(),
             Action::Announce(version) => {
                 sent = sent.replacen(&format!("/v{version}/"), &format!("/v{}/", engine_version()), 1);
@@ -223,7 +229,7 @@ fn pass_request(
                 let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
                 return client.write_all(answer.as_bytes()).ok();
             }
-            Action::HoldAnswer(_) => {}
+            Action::HoldAnswer(_) | Action::GateAnswer(_) => {}
         }
     }
     engine.write_all(sent.as_bytes()).ok()
@@ -254,6 +260,7 @@ fn pass_answers(
             for rule in rules.iter().filter(|rule| call.fits(rule.call)) {
                 match &rule.action {
                     Action::HoldAnswer(time) => thread::sleep(*time),
+                    Action::GateAnswer(gate) => gate.pass(),
                     Action::Announce(version) => piece = announce(&piece, version),
                     _ => {}
                 }

@@ -1,6 +1,6 @@
 //! Which of some containers ran at the same time, as the engine tells it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,6 +14,7 @@ use super::wait::until;
 /// The starts and ends of some containers, in the engine's own order.
 pub struct Witness {
     child: Child,
+    names: Vec<String>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -24,6 +25,10 @@ struct Seen {
     starts: Vec<String>,
     /// Each moment at which more than one ran.
     together: Vec<BTreeSet<String>>,
+    /// How often each was updated, which only `saw_one_at_a_time` does.
+    marks: BTreeMap<String, usize>,
+    /// Lines that tell of nothing known.
+    odd: Vec<String>,
 }
 
 impl Witness {
@@ -34,17 +39,21 @@ impl Witness {
         let since = docker(&["info", "--format", "{{.SystemTime}}"]);
         let mut command = Command::new("docker");
         command.arg("--host").arg(format!("unix://{}", engine_socket().display()));
-        command.args(["events", "--since", &since, "--filter", "event=start", "--filter", "event=die"]);
+        command.args(["events", "--since", &since]);
+        for event in ["start", "die", "update"] {
+            command.arg("--filter").arg(format!("event={event}"));
+        }
         command.args(["--format", "{{.Action}} {{.Actor.Attributes.name}}"]);
-        for container in containers {
-            command.arg("--filter").arg(format!("container={}", container.name()));
+        let names: Vec<String> = containers.iter().map(|container| container.name().to_owned()).collect();
+        for name in &names {
+            command.arg("--filter").arg(format!("container={name}"));
         }
         let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let told = Arc::clone(&seen);
         thread::spawn(move || lines.for_each(|line| lock(&told).note(&line)));
-        Witness { child, seen }
+        Witness { child, names, seen }
     }
 
     /// Whoever has been started so far, in order.
@@ -52,12 +61,27 @@ impl Witness {
         lock(&self.seen).starts.clone()
     }
 
-    /// Waits until none runs, then says that never two of them did.
+    /// Says that each start was followed by its end before the next one; call it when none of them runs or is about to.
     #[track_caller]
     pub fn saw_one_at_a_time(&self) {
-        until("all stopped", || lock(&self.seen).running.is_empty().then_some(()));
+        self.catch_up();
         let seen = lock(&self.seen);
+        assert!(seen.odd.is_empty(), "{:?}", seen.odd);
+        assert!(!seen.starts.is_empty(), "nothing was seen");
+        assert!(seen.running.is_empty(), "still running: {:?} of {:?}", seen.running, seen.starts);
         assert!(seen.together.is_empty(), "at once: {:?} of {:?}", seen.together, seen.starts);
+    }
+
+    /// Waits for an event of this moment from each: all that came before has been seen then.
+    #[track_caller]
+    fn catch_up(&self) {
+        let mark = |name: &str| lock(&self.seen).marks.get(name).copied().unwrap_or(0);
+        for name in &self.names {
+            let before = mark(name);
+            // It is so already: the engine tells of it all the same.
+            docker(&["update", "--restart", "no", name]);
+            until(&format!("the update of {name}"), || (mark(name) > before).then_some(()));
+        }
     }
 }
 
@@ -72,7 +96,8 @@ impl Seen {
                 }
             }
             Some(("die", name)) => drop(self.running.remove(name)),
-            _ => panic!("{line:?}"),
+            Some(("update", name)) => *self.marks.entry(name.to_owned()).or_default() += 1,
+            _ => self.odd.push(line.to_owned()),
         }
     }
 }
