@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{Backlog, listen as set_backlog};
 
 use crate::harness::{
-    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, docker, free_port, skip,
+    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, SERVERS, docker, free_port,
+    skip,
 };
 
 fn listen(config: &str) -> Host {
@@ -159,7 +160,7 @@ fn the_address_is_inspected_anew_at_each_wake() {
 fn a_port_map_leads_each_socket_to_its_own_port() {
     let web = Container::running(
         "web",
-        &["--volume", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro")],
+        &["--volume", SERVERS],
         &[
             "sh",
             "-c",

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Container, End, Host, Kind, Plan, Recorder, docker, until};
+use crate::harness::{Client, Container, End, Host, Kind, Network, Plan, Recorder, docker, until};
 
 /// How long a look lasts for what must not happen.
 const A_WHILE: Duration = Duration::from_secs(3);
@@ -19,7 +19,11 @@ struct Scene {
 
 impl Scene {
     fn new(server: &str, keys: &str) -> Scene {
-        let (web, other) = (Container::new("web", server), Container::new("other", ""));
+        Scene::with(Container::new("web", server), keys)
+    }
+
+    fn with(web: Container, keys: &str) -> Scene {
+        let other = Container::new("other", "");
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(&dir.path().join("engine.sock"));
         let config = web.sidecar("web", &format!("{keys}\nbusy_cpu = 0"))
@@ -330,7 +334,10 @@ impl Drop for Removed {
 
 #[test]
 fn removed_and_made_anew_by_hand_the_newcomer_is_served() {
-    let scene = Scene::new("", "");
+    // Where nobody else takes addresses or leaves them.
+    let network = Network::new("own");
+    let own = ["--network", network.name()];
+    let scene = Scene::with(Container::with("web", &own, ""), "");
     let first = scene.host.connect("web").ask("who");
     let mut open = scene.host.connect("web");
     lives_on(&mut open);
@@ -338,7 +345,7 @@ fn removed_and_made_anew_by_hand_the_newcomer_is_served() {
     assert_ne!(open.end(), End::Open);
     scene.soon_is("asleep");
     // Somebody else has its address now.
-    let squatter = Container::new("squatter", "");
+    let squatter = Container::with("squatter", &own, "");
     squatter.start();
     scene.web.create();
     scene.is_left_alone(|| {});

@@ -6,8 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP};
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
 use crate::harness::{Action, Client, Container, End, Host, Recorder, Town, Witness, docker, home, until};
 
@@ -252,10 +250,10 @@ fn one_whose_helper_hangs_fails_the_new_one_in_time() {
     let (a, b, town) = a_and_b(&format!("{LONG}wake_timeout = \"2s\""));
     let hosts = town.settle(true, &["a", "b"]);
     use_once(&hosts, "a");
-    kill(Pid::from_raw(hosts[0].pid()), SIGSTOP).unwrap();
+    hosts[0].signal(SIGSTOP);
     fails_because(&hosts[1], &mut hosts[1].connect("b"), "it has not answered in time");
     assert_eq!((a.status().as_str(), b.status().as_str()), ("running", "created"));
-    kill(Pid::from_raw(hosts[0].pid()), SIGCONT).unwrap();
+    hosts[0].signal(SIGCONT);
     until("an answer", || hosts[1].connect("b").try_ask("echo two").ok());
 }
 

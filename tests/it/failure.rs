@@ -3,16 +3,15 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, Rule, until};
+use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, Rule, SERVERS, until};
 
 /// A server that ends after a moment as often as this, and then serves.
 fn ends_at_first(times: usize, policy: &str) -> Container {
-    let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro");
     let script = format!(
         "echo try >>/tmp/tries; sleep 0.2; if [ $(wc -l </tmp/tries) -le {times} ]; then echo no model yet; exit 3; fi; \
          exec python3 /servers.py"
     );
-    Container::running("web", &["--volume", servers, "--restart", policy], &["bash", "-c", &script])
+    Container::running("web", &["--volume", SERVERS, "--restart", policy], &["bash", "-c", &script])
 }
 
 fn behind_recorder(web: &Container, keys: &str) -> (Host, Recorder, tempfile::TempDir) {

@@ -4,8 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal::SIGHUP, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal::SIGHUP;
 
 use crate::harness::{Client, Container, End, Host, Kind, Plan, until};
 
@@ -16,17 +15,13 @@ fn serve(container: &Container, keys: &str) -> Host {
     Plan::new(&container.sidecar("web", keys)).socket("web", Kind::Tcp4).listen()
 }
 
-/// Replaces the table of `web`, and tells the helper.
+/// Replaces the table of `web`, and tells the helper if one runs: the next one reads the file anyway.
 #[track_caller]
 fn reload(host: &Host, table: &str) {
     let file = fs::read_to_string(&host.config_path).unwrap();
     let head: String = file.lines().take(2).map(|line| format!("{line}\n")).collect();
     fs::write(&host.config_path, head + table).unwrap();
-    hang_up(host);
-}
-
-fn hang_up(host: &Host) {
-    kill(Pid::from_raw(host.pid()), SIGHUP).unwrap();
+    host.signal(SIGHUP);
 }
 
 #[track_caller]
@@ -111,22 +106,12 @@ fn another_port_holds_from_the_next_wake_on() {
     }
     assert_eq!(client.ask("echo two"), "two");
     host.event("web", "slept");
-    reload_or_write(
+    reload(
         &host,
         &table.replace("port = 8001", "port = 8002\nwake_timeout = \"1s\"\nwhen_late = \"refuse\""),
     );
     assert_eq!(host.connect("web").end(), End::Reset);
     until("the new port in the journal", || host.look(|facts| facts.text().contains(":8002")).then_some(()));
-}
-
-/// The helper may have left: the next one reads the file anyway.
-fn reload_or_write(host: &Host, table: &str) {
-    let file = fs::read_to_string(&host.config_path).unwrap();
-    let head: String = file.lines().take(2).map(|line| format!("{line}\n")).collect();
-    fs::write(&host.config_path, head + table).unwrap();
-    if let Some(pid) = host.look(|facts| facts.pid) {
-        let _ = kill(Pid::from_raw(pid), SIGHUP);
-    }
 }
 
 #[test]

@@ -152,17 +152,6 @@ impl Host {
     }
 }
 
-impl Host {
-    /// Kills the helper if one runs, and waits for nothing.
-    pub fn kill_helper(&self) {
-        self.record.change(|facts| {
-            if let Some(pid) = facts.pid {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-            }
-        });
-    }
-}
-
 impl Drop for Host {
     fn drop(&mut self) {
         if thread::panicking() {

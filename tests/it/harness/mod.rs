@@ -4,6 +4,7 @@ mod between; // a helper with the test on both of its sides
 mod client; // what a client sees: answers, clean ends, resets
 mod container; // a container for one test, removed with it
 mod control; // the control socket of a sidecar, as another program calls it
+mod dice; // numbers that nobody foresees, the same in every run
 mod docker; // the engine's command line, and what the suite may use
 mod engine; // an engine of a test's own, which it may stop, kill and halt
 mod gate; // what somebody waits at until the test lets him pass
@@ -22,8 +23,9 @@ mod witness; // which containers ran at the same time, as the engine tells it
 
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
-pub use container::{Container, Network, PORT};
+pub use container::{Container, Network, PORT, SERVERS};
 pub use control::Control;
+pub use dice::Dice;
 pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use engine::Engine;
 pub use gate::Gate;
