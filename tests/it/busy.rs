@@ -38,7 +38,7 @@ impl Scene {
     #[track_caller]
     fn slept(&self) -> Duration {
         self.host.event("web", "slept");
-        self.host.look(|facts| facts.events("web", "slept")[0].0)
+        self.host.at("web", "slept", 0)
     }
 }
 

@@ -89,8 +89,7 @@ fn started_by_hand_it_is_adopted_gets_an_idle_clock_and_is_put_to_sleep() {
     scene.host.event("web", "adopted");
     scene.soon_is("awake");
     scene.host.event("web", "slept");
-    let (adopted, slept) =
-        scene.host.look(|facts| (facts.events("web", "adopted")[0].0, facts.events("web", "slept")[0].0));
+    let (adopted, slept) = (scene.host.at("web", "adopted", 0), scene.host.at("web", "slept", 0));
     assert!(
         adopted.saturating_sub(started) < Duration::from_secs(2),
         "adopted at {adopted:?}, not {started:?}"
@@ -268,7 +267,7 @@ fn restarted_by_hand_under_quick_connections_it_serves_the_last_run_in_the_end()
             }
         }
     });
-    let who = until("an answer", || scene.host.connect("web").try_ask("who").ok());
+    let who = scene.host.served_again("web");
     let running = scene
         .web
         .logs()
@@ -369,7 +368,7 @@ fn removed_made_anew_and_started_by_hand_in_one_go_the_newcomer_is_served_withou
     scene.web.create();
     scene.web.start();
     scene.soon_is("awake");
-    let second = until("an answer", || scene.host.connect("web").try_ask("who").ok());
+    let second = scene.host.served_again("web");
     assert!(!second.starts_with(&first), "{second:?}");
     assert_eq!(scene.recorder.calls("POST /start").len(), starts);
     assert!(scene.recorder.calls("POST /stop").is_empty());

@@ -12,11 +12,6 @@ fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
 }
 
-#[track_caller]
-fn is_served_again(host: &Host) -> String {
-    until("an answer", || host.connect("web").try_ask("who").ok())
-}
-
 #[test]
 fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again() {
     let web = Container::new("web", "");
@@ -27,7 +22,7 @@ fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again()
     assert_ne!(client.end(), End::Open);
     let line = host.event("web", "died");
     assert!(line.contains("137"), "no exit code in {line:?}");
-    let second = is_served_again(&host);
+    let second = host.served_again("web");
     assert_ne!(first.split(' ').next(), second.split(' ').next());
     assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
 }
@@ -51,9 +46,9 @@ fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
     recorder.rules(Vec::new());
     let mended = host.now();
     host.event("web", "died");
-    let took = host.look(|facts| facts.events("web", "died")[0].0) - mended;
+    let took = host.at("web", "died", 0) - mended;
     assert!(took < Duration::from_secs(5), "noticed {took:?} after the engine could tell");
-    let second = is_served_again(&host);
+    let second = host.served_again("web");
     assert_ne!(first.split(' ').next(), second.split(' ').next());
 }
 
@@ -81,7 +76,7 @@ fn a_container_removed_while_it_serves_can_be_made_again() {
         host.look(|facts| facts.text().contains("No such container")).then_some(())
     });
     web.create();
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -94,7 +89,7 @@ fn a_container_removed_while_it_sleeps_can_be_made_again() {
     assert_eq!(host.connect("web").end(), End::Reset);
     assert!(host.event("web", "wake-failed").contains("No such container"));
     web.create();
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -109,7 +104,7 @@ fn a_port_clash_with_another_container_is_shown_and_mended() {
     let line = host.event("web", "wake-failed");
     assert!(line.contains("port is already allocated"), "{line:?}");
     docker(&["stop", other.name()]);
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -132,8 +127,7 @@ fn a_leftover_is_adopted_and_goes_to_sleep() {
     host.event("web", "slept");
     assert!(host.exit().success());
     assert_eq!(web.status(), "exited");
-    let (adopted, slept) =
-        host.look(|facts| (facts.events("web", "adopted")[0].0, facts.events("web", "slept")[0].0));
+    let (adopted, slept) = (host.at("web", "adopted", 0), host.at("web", "slept", 0));
     assert!(slept - adopted > Duration::from_millis(600), "it had {:?}", slept - adopted);
 }
 
@@ -150,7 +144,7 @@ fn a_leftover_that_is_used_stays() {
         assert_eq!(client.ask("echo used"), "used");
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(host.look(|facts| facts.events("web", "slept").len()), 0);
+    assert_eq!(host.count("web", "slept"), 0);
     assert_eq!(web.started_at(), started);
 }
 

@@ -29,7 +29,7 @@ fn retries_are_spaced_out_and_meanwhile_clients_are_reset_at_once_without_a_call
     let mut quickly = 0;
     let mut clients = 0;
     // Four attempts: at 0, 1, 3 and 7 s, each with the time that the container takes to die.
-    while host.look(|facts| facts.events("web", "wake-failed").len()) < 4 {
+    while host.count("web", "wake-failed") < 4 {
         assert!(begun.elapsed() < Duration::from_secs(40), "four attempts take no longer");
         let came = Instant::now();
         assert_eq!(host.connect("web").end(), End::Reset);
@@ -66,17 +66,17 @@ fn a_wake_that_succeeds_makes_the_next_failure_the_first_one_again() {
     for number in 0..2 {
         until("one more failure", || {
             assert_eq!(host.connect("web").end(), End::Reset);
-            (host.look(|facts| facts.events("web", "wake-failed").len()) > number).then_some(())
+            (host.count("web", "wake-failed") > number).then_some(())
         });
     }
     assert!(host.event_nth("web", "wake-failed", 1).contains("next try in 2000 ms"));
     recorder.rules(Vec::new());
-    until("an answer", || host.connect("web").try_ask("echo at last").ok());
+    host.served_again("web");
     host.event("web", "slept");
     recorder.rule("POST /start", Action::Refuse(500, "not again"));
     until("a third failure", || {
         assert_eq!(host.connect("web").end(), End::Reset);
-        (host.look(|facts| facts.events("web", "wake-failed").len()) > 2).then_some(())
+        (host.count("web", "wake-failed") > 2).then_some(())
     });
     assert!(host.event_nth("web", "wake-failed", 2).contains("next try in 1000 ms"));
 }
@@ -87,7 +87,7 @@ fn a_container_that_its_restart_policy_starts_twice_before_it_comes_up_is_waited
         let web = ends_at_first(2, policy);
         let (host, recorder, _dir) = behind_recorder(&web, "idle_timeout = \"500ms\"");
         assert_eq!(host.connect("web").ask("echo at the third try"), "at the third try", "{policy}");
-        assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+        assert_eq!(host.count("web", "wake-failed"), 0);
         assert_eq!(recorder.calls("POST /start").len(), 1);
         host.event("web", "slept");
         assert_eq!(web.status(), "exited");
@@ -136,11 +136,11 @@ fn a_crash_while_it_serves_is_waited_out_where_a_restart_policy_starts_it_again(
         open.ask("echo open");
         web.end_by_itself();
         assert_ne!(open.end(), End::Open);
-        let second = until("an answer", || host.connect("web").try_ask("who").ok());
+        let second = host.served_again("web");
         assert_ne!(first.split(' ').next(), second.split(' ').next());
         first = second;
     }
-    assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+    assert_eq!(host.count("web", "wake-failed"), 0);
     assert_eq!(recorder.calls("POST /start").len(), 1, "its policy has started it, not rouse");
 }
 
@@ -164,7 +164,7 @@ fn a_container_that_dies_for_want_of_memory_while_it_serves_is_said_to_and_woken
     client.try_ask("eat 500").unwrap_err();
     let line = host.event("web", "died");
     assert!(line.contains("137") && line.contains("OOM"), "{line:?}");
-    until("an answer", || host.connect("web").try_ask("echo again").ok());
+    host.served_again("web");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_failure_is_told_with_the_last_words_of_that_run_alone() {
     let host = Plan::new(&web.sidecar("web", "")).socket("web", Kind::Tcp4).listen();
     until("a second failure", || {
         assert_eq!(host.connect("web").end(), End::Reset);
-        (host.look(|facts| facts.events("web", "wake-failed").len()) == 2).then_some(())
+        (host.count("web", "wake-failed") == 2).then_some(())
     });
     host.wait("the second run's words", |facts| facts.text().contains("words 1").then_some(()));
     assert_eq!(
@@ -215,5 +215,5 @@ fn one_attempt_is_one_entry_however_many_clients_wait() {
     }
     let line = host.event("web", "wake-failed");
     assert!(line.contains("not now") && line.contains("clients reset: 30"), "{line:?}");
-    assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 1);
+    assert_eq!(host.count("web", "wake-failed"), 1);
 }

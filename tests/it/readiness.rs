@@ -140,7 +140,7 @@ fn an_engine_that_goes_away_while_a_line_is_waited_for_loses_neither_line_nor_cl
         assert_eq!(lines(&web), 1);
         assert!(!recorder.calls("GET /logs").is_empty());
         assert!(recorder.calls("POST /start").is_empty());
-        assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+        assert_eq!(host.count("web", "wake-failed"), 0);
     }
 }
 
@@ -315,6 +315,6 @@ fn restart_always_is_warned_about_once_by_who_wakes_it_and_by_who_finds_it() {
     host.event("web", "adopted");
     host.wait("the warning", |facts| (said("restart=always")(facts) == 1).then_some(()));
     docker(&["restart", "--time", "0", web.name()]);
-    until("an answer", || host.connect("web").try_ask("echo again").ok());
+    host.served_again("web");
     assert_eq!(host.look(said("restart=always")), 1);
 }

@@ -24,12 +24,6 @@ fn reload(host: &Host, table: &str) {
     host.signal(SIGHUP);
 }
 
-#[track_caller]
-fn stays_awake(host: &Host) {
-    let slept = host.wait_for(A_WHILE, |facts| facts.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?}");
-}
-
 fn run_of(client: &mut Client) -> String {
     client.ask("who").split(' ').next().unwrap().to_owned()
 }
@@ -55,7 +49,7 @@ fn a_longer_idle_timeout_holds_for_who_is_awake() {
     let mut client = host.connect("web");
     client.ask("echo one");
     reload(&host, &web.sidecar("web", "idle_timeout = \"1h\""));
-    stays_awake(&host);
+    host.never("web", "slept", A_WHILE);
     assert_eq!(client.ask("echo two"), "two");
     reload(&host, &web.sidecar("web", "idle_timeout = \"300ms\""));
     host.event("web", "slept");
@@ -69,7 +63,7 @@ fn connections_become_use_by_a_reload_and_cease_to_be() {
     let mut client = host.connect("web");
     client.ask("echo one");
     reload(&host, &web.sidecar("web", &format!("{short}\nidle = \"connections\"")));
-    stays_awake(&host);
+    host.never("web", "slept", A_WHILE);
     reload(&host, &web.sidecar("web", short));
     host.event("web", "slept");
     assert_ne!(client.end(), End::Open);
@@ -86,10 +80,9 @@ fn a_pause_that_is_switched_on_comes_and_one_that_is_switched_off_does_not() {
     assert_eq!(web.status(), "paused");
     reload(&host, &web.sidecar("web", ""));
     // That alone thaws nothing.
-    assert!(host.wait_for(A_WHILE, |facts| facts.events("web", "unpaused").first().cloned()).is_none());
+    host.never("web", "unpaused", A_WHILE);
     assert_eq!(client.ask("echo two"), "two");
-    let again = host.wait_for(A_WHILE, |facts| facts.events("web", "paused").get(1).cloned());
-    assert!(again.is_none(), "{again:?}");
+    host.never_nth("web", "paused", 1, A_WHILE);
 }
 
 #[test]
@@ -140,7 +133,7 @@ fn another_container_holds_from_the_next_wake_on_also_under_clients_without_end(
         assert!(old.logs().contains(&run));
         assert!(begun.elapsed() < Duration::from_secs(20), "the old container is woken again and again");
         // Until the next stop is under way.
-        let slept = host.look(|facts| facts.events("web", "slept").len());
+        let slept = host.count("web", "slept");
         host.wait("one more sleep", |facts| {
             let stopping = facts.notes.last().is_some_and(|(_, note)| note.contains("going to sleep"));
             (stopping || facts.events("web", "slept").len() > slept).then_some(())
@@ -174,7 +167,7 @@ fn an_error_leaves_the_old_settings_in_force_and_is_told_with_its_place() {
     let slept = host.at("web", "slept", 0) - left;
     // By default it would be five minutes.
     assert!(slept < Duration::from_secs(30), "slept after {slept:?}, not by the old 1.5 s");
-    assert_eq!(host.look(|facts| facts.events("web", "config-rejected").len()), 0);
+    assert_eq!(host.count("web", "config-rejected"), 0);
 }
 
 #[test]
@@ -200,7 +193,7 @@ fn a_reload_in_the_middle_of_a_wake_disturbs_nobody_and_holds_afterwards() {
         assert_eq!(client.ask("echo woken"), "woken");
     }
     host.event("web", "slept");
-    assert_eq!(host.look(|facts| facts.events("web", "waking").len()), 1);
+    assert_eq!(host.count("web", "waking"), 1);
 }
 
 #[test]
@@ -231,7 +224,7 @@ fn many_reloads_in_a_row_lose_nothing() {
         assert_eq!(reader.join().unwrap().unwrap().len(), 200_000_064);
     });
     assert_eq!(host.look(|facts| (facts.starts.len(), facts.exits.len())), (1, 0));
-    assert_eq!(host.look(|facts| facts.events("web", "waking").len()), 1);
+    assert_eq!(host.count("web", "waking"), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::listener::{Listener, nth};
 use super::record::{Facts, Record};
+use super::wait::until;
 
 /// The host: it holds the sockets whatever its helpers do.
 pub struct Host {
@@ -107,6 +108,12 @@ impl Host {
     /// How many lines so far report `event` of `sidecar`.
     pub fn count(&self, sidecar: &str, event: &str) -> usize {
         self.look(|facts| facts.events(sidecar, event).len())
+    }
+
+    /// Waits until a new client is answered, whoever has been reset before, and gives what it is told of who answers.
+    #[track_caller]
+    pub fn served_again(&self, sidecar: &str) -> String {
+        until("an answer", || self.connect(sidecar).try_ask("who").ok())
     }
 
     /// Waits for the first notification that begins with `key`.
