@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::harness::{
-    Action, Container, End, Gate, Host, Kind, PORT, Plan, Recorder, docker, free_port, until,
+    Action, Container, End, Gate, Host, Kind, PORT, Plan, behind_recorder, docker, free_port, until,
 };
 
 fn listen(config: &str) -> Host {
@@ -30,10 +30,7 @@ fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again()
 #[test]
 fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", ""));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let first = host.connect("web").ask("who");
     recorder.rule("GET /json", Action::Refuse(500, "too busy to look"));
     docker(&["kill", web.name()]);
@@ -170,10 +167,7 @@ fn a_paused_container_is_woken() {
 #[test]
 fn a_byte_thaws_what_was_frozen_by_hand_although_the_engine_tells_of_that_late() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "busy_cpu = 0"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "busy_cpu = 0"));
     let mut client = host.connect("web");
     assert_eq!(client.ask("echo before"), "before");
     let (gate, looks) = (Gate::shut(), recorder.calls("GET /json").len());

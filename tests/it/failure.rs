@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, Rule, SERVERS, until};
+use crate::harness::{Action, Container, End, Kind, Plan, Rule, SERVERS, behind_recorder, until};
 
 /// A server that ends after a moment as often as this, and then serves.
 fn ends_at_first(times: usize, policy: &str) -> Container {
@@ -14,17 +14,10 @@ fn ends_at_first(times: usize, policy: &str) -> Container {
     Container::running("web", &["--volume", SERVERS, "--restart", policy], &["bash", "-c", &script])
 }
 
-fn behind_recorder(web: &Container, keys: &str) -> (Host, Recorder, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys));
-    (plan.socket("web", Kind::Tcp4).listen(), recorder, dir)
-}
-
 #[test]
 fn retries_are_spaced_out_and_meanwhile_clients_are_reset_at_once_without_a_call() {
     let web = Container::new("web", "--die-after 0.1");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let begun = Instant::now();
     let mut quickly = 0;
     let mut clients = 0;
@@ -61,7 +54,7 @@ fn retries_are_spaced_out_and_meanwhile_clients_are_reset_at_once_without_a_call
 #[test]
 fn a_wake_that_succeeds_makes_the_next_failure_the_first_one_again() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = behind_recorder(&web, "idle_timeout = \"300ms\"");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"300ms\""));
     recorder.rule("POST /start", Action::Refuse(500, "not now"));
     for number in 0..2 {
         until("one more failure", || {
@@ -85,7 +78,7 @@ fn a_wake_that_succeeds_makes_the_next_failure_the_first_one_again() {
 fn a_container_that_its_restart_policy_starts_twice_before_it_comes_up_is_waited_for() {
     for policy in ["always", "on-failure:5"] {
         let web = ends_at_first(2, policy);
-        let (host, recorder, _dir) = behind_recorder(&web, "idle_timeout = \"500ms\"");
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"500ms\""));
         assert_eq!(host.connect("web").ask("echo at the third try"), "at the third try", "{policy}");
         assert_eq!(host.count("web", "wake-failed"), 0);
         assert_eq!(recorder.calls("POST /start").len(), 1);
@@ -116,7 +109,7 @@ fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
     // The policy's pauses double from 100 ms: after so many ends it mostly pauses.
     until("six ends", || (web.inspect("{{.RestartCount}}").parse::<u32>().unwrap() >= 6).then_some(()));
     until("a pause", || (web.inspect("{{.State.Restarting}}") == "true").then_some(()));
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let begun = Instant::now();
     assert_eq!(host.connect("web").end(), End::Reset);
     let took = begun.elapsed();
@@ -128,7 +121,7 @@ fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
 #[test]
 fn a_crash_while_it_serves_is_waited_out_where_a_restart_policy_starts_it_again() {
     let web = Container::with("web", &["--restart", "always"], "");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let mut first = host.connect("web").ask("who");
     // The policy pauses for 100 ms after the first end, for 200 ms after the second one.
     for _ in 0..2 {
@@ -204,7 +197,7 @@ fn a_failing_sidecar_leaves_its_neighbour_in_the_same_helper_alone() {
 #[test]
 fn one_attempt_is_one_entry_however_many_clients_wait() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     recorder.rules(vec![
         Rule { call: "POST /start", action: Action::HoldCall(Duration::from_millis(500)) },
         Rule { call: "POST /start", action: Action::Refuse(500, "not now") },

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, until};
+use crate::harness::{Action, Container, End, Host, Kind, Plan, behind_recorder, until};
 
 fn serve(keys: &str) -> (Container, Host) {
     let web = Container::new("web", "");
@@ -168,10 +168,7 @@ fn stop_timeout_is_the_grace_before_the_kill() {
 #[test]
 fn a_stop_that_the_engine_refuses_disturbs_nobody_and_is_asked_for_again() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"500ms\""));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"500ms\""));
     recorder.rule("POST /stop", Action::Refuse(500, "cannot stop it now"));
     let mut quiet = host.connect("web");
     assert_eq!(quiet.ask("echo and then nothing"), "and then nothing");

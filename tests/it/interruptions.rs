@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 
-use crate::harness::{Action, Client, Container, End, Host, Kind, Plan, Recorder, is_reset, until};
+use crate::harness::{
+    Action, Client, Container, End, Host, Kind, Plan, Recorder, behind_recorder, is_reset, until,
+};
 
 /// A host behind a recorder, and all that a test of it needs.
 struct Scene {
@@ -19,10 +21,8 @@ struct Scene {
 impl Scene {
     fn new(server: &str, keys: &str) -> Scene {
         let web = Container::new("web", server);
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys));
-        Scene { host: plan.socket("web", Kind::Tcp4).listen(), recorder, web, _dir: dir }
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", keys));
+        Scene { host, recorder, web, _dir }
     }
 
     /// Ends the helper at once; SIGTERM is an orderly end.

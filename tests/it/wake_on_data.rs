@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Action, Client, Container, End, Host, Kind, Plan, Recorder, docker, private_memory, until,
+    Action, Client, Container, End, Host, Kind, Plan, Recorder, behind_recorder, docker, private_memory,
+    until,
 };
 
 /// What clients must do, and what would get in the way of a test about that.
@@ -24,10 +25,8 @@ struct Scene {
 impl Scene {
     fn new(keys: &str) -> Scene {
         let web = Container::with("web", &["--stop-signal", "KILL"], "");
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", &format!("{DATA}\n{keys}")));
-        Scene { host: plan.socket("web", Kind::Tcp4).listen(), recorder, web, _dir: dir }
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", &format!("{DATA}\n{keys}")));
+        Scene { host, recorder, web, _dir }
     }
 
     #[track_caller]

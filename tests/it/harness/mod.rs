@@ -14,6 +14,7 @@ mod plan; // what a host is set up with
 mod process; // a helper from outside: descriptors and their limit, pipes, memory
 mod record; // all that a helper did and said, and waiting for it
 mod recorder; // a socket before the engine's: records, delays and falsifies calls
+mod scene; // what many tests begin with
 mod spawn; // starting processes with exactly the descriptors meant for them
 mod tape; // bytes that know their place
 mod town; // hosts that share what all helpers of one machine share
@@ -35,6 +36,7 @@ pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
+pub use scene::behind_recorder;
 pub use spawn::{output, spawn, spawn_with};
 pub use tape::Tape;
 pub use town::{Town, home};
