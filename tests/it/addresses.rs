@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{Backlog, listen as set_backlog};
 
 use crate::harness::{
-    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, docker, free_port, skip,
+    Action, Client, Container, End, Host, Kind, Network, PORT, Plan, Recorder, SERVERS, behind_recorder,
+    docker, free_port, skip,
 };
 
 fn listen(config: &str) -> Host {
@@ -159,7 +160,7 @@ fn the_address_is_inspected_anew_at_each_wake() {
 fn a_port_map_leads_each_socket_to_its_own_port() {
     let web = Container::running(
         "web",
-        &["--volume", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro")],
+        &["--volume", SERVERS],
         &[
             "sh",
             "-c",
@@ -189,12 +190,9 @@ fn nothing_touches_the_address_before_the_engine_has_answered_the_start() {
             let _ = first.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             at
         });
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        recorder.rule("POST /start", Action::HoldAnswer(Duration::from_millis(400)));
         let keys = format!("address = \"127.0.0.1:{port}\"\nready = \"{ready}\"");
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", &keys));
-        let host = plan.socket("web", Kind::Tcp4).listen();
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", &keys));
+        recorder.rule("POST /start", Action::HoldAnswer(Duration::from_millis(400)));
         let _client = host.connect("web");
         let touched = touched.join().unwrap();
         let start = &recorder.calls("POST /start")[0];

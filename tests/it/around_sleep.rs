@@ -3,27 +3,20 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Container, Host, Kind, Plan};
+use crate::harness::{Container, Dice, Host, Kind, Plan};
 
 /// Each lane has a container and a helper of its own; together they make 200 rounds.
 const LANES: u64 = 2;
 const ROUNDS: u64 = 100;
 
-/// Times without a pattern, the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn up_to(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        Duration::from_micros(self.0 % limit.as_micros() as u64)
-    }
+/// A time below `limit`.
+fn some(dice: &mut Dice, limit: Duration) -> Duration {
+    Duration::from_micros(dice.roll(limit.as_micros() as usize) as u64)
 }
 
 /// A client that comes at a random moment from shortly before the decision to sleep until after the helper's end.
 fn one_round(host: &Host, dice: &mut Dice, round: u64) -> Duration {
-    let wait = Duration::from_millis(120) + dice.up_to(Duration::from_millis(500));
+    let wait = Duration::from_millis(120) + some(dice, Duration::from_millis(500));
     thread::sleep(wait);
     let begun = Instant::now();
     let word = format!("round-{round}");
@@ -42,7 +35,7 @@ fn run_lane(lane: u64) -> (usize, usize, Vec<Duration>) {
     // The engine takes up to a second to tell the CPU time, which would put the stop at another moment.
     let keys = "idle_timeout = \"200ms\"\nbusy_cpu = 0";
     let host = Plan::new(&web.sidecar("web", keys)).socket("web", Kind::Tcp4).listen();
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15 + lane);
+    let mut dice = Dice::new(lane);
     let waits = (0..ROUNDS).map(|round| one_round(&host, &mut dice, round)).collect();
     assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
     host.look(|facts| (facts.events("web", "slept").len(), facts.starts.len(), waits))
@@ -72,12 +65,12 @@ fn bursts_of_clients_around_the_idle_stop_are_all_answered() {
     // The engine takes up to a second to tell the CPU time, which would put the stop at another moment.
     let keys = "idle_timeout = \"200ms\"\nbusy_cpu = 0";
     let host = Plan::new(&web.sidecar("web", keys)).socket("web", Kind::Tcp4).listen();
-    let mut dice = Dice(42);
+    let mut dice = Dice::new(42);
     for _ in 0..10 {
-        thread::sleep(Duration::from_millis(150) + dice.up_to(Duration::from_millis(250)));
+        thread::sleep(Duration::from_millis(150) + some(&mut dice, Duration::from_millis(250)));
         thread::scope(|scope| {
             for number in 0..8 {
-                let (host, wait) = (&host, dice.up_to(Duration::from_millis(120)));
+                let (host, wait) = (&host, some(&mut dice, Duration::from_millis(120)));
                 scope.spawn(move || {
                     thread::sleep(wait);
                     assert_eq!(host.connect("web").ask(&format!("echo {number}")), number.to_string());

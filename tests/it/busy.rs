@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Call, Container, Host, Kind, Plan, Recorder, Rule, until};
+use crate::harness::{Action, Call, Container, Host, Recorder, Rule, behind_recorder, until};
 
 const STATS: &str = "GET /stats";
 
@@ -17,10 +17,8 @@ struct Scene {
 impl Scene {
     fn new(keys: &str) -> Scene {
         let web = Container::new("web", "");
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys)).socket("web", Kind::Tcp4);
-        Scene { host: plan.listen(), recorder, web, _dir: dir }
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", keys));
+        Scene { host, recorder, web, _dir }
     }
 
     /// Leaves it at work for so many seconds.
@@ -38,7 +36,7 @@ impl Scene {
     #[track_caller]
     fn slept(&self) -> Duration {
         self.host.event("web", "slept");
-        self.host.look(|facts| facts.events("web", "slept")[0].0)
+        self.host.at("web", "slept", 0)
     }
 }
 

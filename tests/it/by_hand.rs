@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Container, End, Host, Kind, Plan, Recorder, docker, until};
+use crate::harness::{Client, Container, End, Host, Kind, Network, Plan, Recorder, docker, until};
 
 /// How long a look lasts for what must not happen.
 const A_WHILE: Duration = Duration::from_secs(3);
@@ -19,7 +19,11 @@ struct Scene {
 
 impl Scene {
     fn new(server: &str, keys: &str) -> Scene {
-        let (web, other) = (Container::new("web", server), Container::new("other", ""));
+        Scene::with(Container::new("web", server), keys)
+    }
+
+    fn with(web: Container, keys: &str) -> Scene {
+        let other = Container::new("other", "");
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(&dir.path().join("engine.sock"));
         let config = web.sidecar("web", &format!("{keys}\nbusy_cpu = 0"))
@@ -85,8 +89,7 @@ fn started_by_hand_it_is_adopted_gets_an_idle_clock_and_is_put_to_sleep() {
     scene.host.event("web", "adopted");
     scene.soon_is("awake");
     scene.host.event("web", "slept");
-    let (adopted, slept) =
-        scene.host.look(|facts| (facts.events("web", "adopted")[0].0, facts.events("web", "slept")[0].0));
+    let (adopted, slept) = (scene.host.at("web", "adopted", 0), scene.host.at("web", "slept", 0));
     assert!(
         adopted.saturating_sub(started) < Duration::from_secs(2),
         "adopted at {adopted:?}, not {started:?}"
@@ -264,7 +267,7 @@ fn restarted_by_hand_under_quick_connections_it_serves_the_last_run_in_the_end()
             }
         }
     });
-    let who = until("an answer", || scene.host.connect("web").try_ask("who").ok());
+    let who = scene.host.served_again("web");
     let running = scene
         .web
         .logs()
@@ -330,7 +333,10 @@ impl Drop for Removed {
 
 #[test]
 fn removed_and_made_anew_by_hand_the_newcomer_is_served() {
-    let scene = Scene::new("", "");
+    // Where nobody else takes addresses or leaves them.
+    let network = Network::new("own");
+    let own = ["--network", network.name()];
+    let scene = Scene::with(Container::with("web", &own, ""), "");
     let first = scene.host.connect("web").ask("who");
     let mut open = scene.host.connect("web");
     lives_on(&mut open);
@@ -338,7 +344,7 @@ fn removed_and_made_anew_by_hand_the_newcomer_is_served() {
     assert_ne!(open.end(), End::Open);
     scene.soon_is("asleep");
     // Somebody else has its address now.
-    let squatter = Container::new("squatter", "");
+    let squatter = Container::with("squatter", &own, "");
     squatter.start();
     scene.web.create();
     scene.is_left_alone(|| {});
@@ -362,7 +368,7 @@ fn removed_made_anew_and_started_by_hand_in_one_go_the_newcomer_is_served_withou
     scene.web.create();
     scene.web.start();
     scene.soon_is("awake");
-    let second = until("an answer", || scene.host.connect("web").try_ask("who").ok());
+    let second = scene.host.served_again("web");
     assert!(!second.starts_with(&first), "{second:?}");
     assert_eq!(scene.recorder.calls("POST /start").len(), starts);
     assert!(scene.recorder.calls("POST /stop").is_empty());

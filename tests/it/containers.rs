@@ -5,16 +5,11 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::harness::{
-    Action, Container, End, Gate, Host, Kind, PORT, Plan, Recorder, docker, free_port, until,
+    Action, Container, End, Gate, Host, Kind, PORT, Plan, behind_recorder, docker, free_port, until,
 };
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
-}
-
-#[track_caller]
-fn is_served_again(host: &Host) -> String {
-    until("an answer", || host.connect("web").try_ask("who").ok())
 }
 
 #[test]
@@ -27,7 +22,7 @@ fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again()
     assert_ne!(client.end(), End::Open);
     let line = host.event("web", "died");
     assert!(line.contains("137"), "no exit code in {line:?}");
-    let second = is_served_again(&host);
+    let second = host.served_again("web");
     assert_ne!(first.split(' ').next(), second.split(' ').next());
     assert!(host.look(|facts| facts.exits.iter().all(|(_, status)| status.success())));
 }
@@ -35,10 +30,7 @@ fn a_container_that_dies_while_it_serves_resets_its_clients_and_is_woken_again()
 #[test]
 fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", ""));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let first = host.connect("web").ask("who");
     recorder.rule("GET /json", Action::Refuse(500, "too busy to look"));
     docker(&["kill", web.name()]);
@@ -51,9 +43,9 @@ fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
     recorder.rules(Vec::new());
     let mended = host.now();
     host.event("web", "died");
-    let took = host.look(|facts| facts.events("web", "died")[0].0) - mended;
+    let took = host.at("web", "died", 0) - mended;
     assert!(took < Duration::from_secs(5), "noticed {took:?} after the engine could tell");
-    let second = is_served_again(&host);
+    let second = host.served_again("web");
     assert_ne!(first.split(' ').next(), second.split(' ').next());
 }
 
@@ -81,7 +73,7 @@ fn a_container_removed_while_it_serves_can_be_made_again() {
         host.look(|facts| facts.text().contains("No such container")).then_some(())
     });
     web.create();
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -94,7 +86,7 @@ fn a_container_removed_while_it_sleeps_can_be_made_again() {
     assert_eq!(host.connect("web").end(), End::Reset);
     assert!(host.event("web", "wake-failed").contains("No such container"));
     web.create();
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -109,7 +101,7 @@ fn a_port_clash_with_another_container_is_shown_and_mended() {
     let line = host.event("web", "wake-failed");
     assert!(line.contains("port is already allocated"), "{line:?}");
     docker(&["stop", other.name()]);
-    is_served_again(&host);
+    host.served_again("web");
 }
 
 #[test]
@@ -132,8 +124,7 @@ fn a_leftover_is_adopted_and_goes_to_sleep() {
     host.event("web", "slept");
     assert!(host.exit().success());
     assert_eq!(web.status(), "exited");
-    let (adopted, slept) =
-        host.look(|facts| (facts.events("web", "adopted")[0].0, facts.events("web", "slept")[0].0));
+    let (adopted, slept) = (host.at("web", "adopted", 0), host.at("web", "slept", 0));
     assert!(slept - adopted > Duration::from_millis(600), "it had {:?}", slept - adopted);
 }
 
@@ -150,7 +141,7 @@ fn a_leftover_that_is_used_stays() {
         assert_eq!(client.ask("echo used"), "used");
         std::thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(host.look(|facts| facts.events("web", "slept").len()), 0);
+    assert_eq!(host.count("web", "slept"), 0);
     assert_eq!(web.started_at(), started);
 }
 
@@ -176,10 +167,7 @@ fn a_paused_container_is_woken() {
 #[test]
 fn a_byte_thaws_what_was_frozen_by_hand_although_the_engine_tells_of_that_late() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "busy_cpu = 0"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "busy_cpu = 0"));
     let mut client = host.connect("web");
     assert_eq!(client.ask("echo before"), "before");
     let (gate, looks) = (Gate::shut(), recorder.calls("GET /json").len());

@@ -3,17 +3,9 @@
 use std::time::Duration;
 
 use crate::harness::{
-    Action, Call, Container, End, Host, Kind, Network, PORT, Plan, Recorder, Rule, docker, engine_version,
-    is_reset, until,
+    Action, Call, Container, End, Host, Kind, Network, PORT, Plan, Recorder, Rule, behind_recorder, docker,
+    engine_version, is_reset, until,
 };
-
-/// A host that reaches the engine through a recorder.
-fn recorded(config: &str) -> (Host, Recorder, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let host = Plan::with_engine(recorder.path(), config).socket("web", Kind::Tcp4).listen();
-    (host, recorder, dir)
-}
 
 /// The version of each call's path: none for a ping.
 fn versions(recorder: &Recorder) -> Vec<String> {
@@ -30,7 +22,7 @@ fn versions(recorder: &Recorder) -> Vec<String> {
 #[test]
 fn the_version_is_the_engines_own() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     assert_eq!(host.connect("web").ask("echo one"), "one");
     assert!(!recorder.all().is_empty());
     assert!(recorder.all().iter().any(|call| call.path.ends_with("/_ping")), "nobody asked for the version");
@@ -81,7 +73,7 @@ fn an_answer_to_the_start_is_waited_for_however_late_it_is() {
 #[test]
 fn start_and_stop_never_overlap() {
     let web = Container::new("web", "--term-takes 0.6");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", "idle_timeout = \"200ms\""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"200ms\""));
     for round in 0..3 {
         assert_eq!(host.connect("web").ask("echo one"), "one");
         recorder.asked("POST /stop", round);
@@ -101,7 +93,7 @@ fn start_and_stop_never_overlap() {
 #[test]
 fn a_container_that_somebody_else_has_just_started_is_served() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let name = web.name().to_owned();
     recorder.rule("POST /start", Action::Before(Box::new(move || drop(docker(&["start", &name])))));
     assert_eq!(host.connect("web").ask("echo already"), "already");
@@ -111,7 +103,7 @@ fn a_container_that_somebody_else_has_just_started_is_served() {
 #[test]
 fn a_container_that_somebody_else_has_just_stopped_is_asleep() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", "idle_timeout = \"200ms\""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"200ms\""));
     let name = web.name().to_owned();
     recorder.rule("POST /stop", Action::Before(Box::new(move || drop(docker(&["stop", &name])))));
     assert_eq!(host.connect("web").ask("echo one"), "one");
@@ -135,7 +127,7 @@ fn fails(host: &Host, words: &[&str]) {
 #[test]
 fn a_missing_container_is_named() {
     let config = format!("[sidecar.web]\ncontainer = \"rouse-it-missing\"\nport = {PORT}\n");
-    let (host, recorder, _dir) = recorded(&config);
+    let (_dir, recorder, host) = behind_recorder(&config);
     fails(&host, &["rouse-it-missing", "No such container"]);
     assert!(recorder.all().iter().any(|call| call.status == Some(404)));
 }
@@ -163,7 +155,7 @@ fn a_name_that_begins_a_strangers_id_is_no_name_of_its() {
 fn a_missing_network_is_not_taken_for_a_missing_container() {
     let network = Network::new("gone");
     let web = Container::with("web", &["--network", network.name()], "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     docker(&["network", "rm", network.name()]);
     fails(&host, &["network", "not found"]);
     assert_eq!(recorder.calls("POST /start")[0].status, Some(404));
@@ -175,7 +167,7 @@ fn a_conflict_is_shown_in_the_engines_words() {
     let other = Container::new("other", "");
     let network = format!("container:{}", other.name());
     let web = Container::with("web", &["--network", &network], "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     // Docker 20.10: "cannot join network of …"; 28: "cannot join network namespace of …".
     fails(&host, &["of a non running container"]);
     assert_eq!(recorder.calls("POST /start")[0].status, Some(409));
@@ -184,7 +176,7 @@ fn a_conflict_is_shown_in_the_engines_words() {
 #[test]
 fn a_bad_command_is_shown_in_the_engines_words() {
     let web = Container::running("web", &[], &["/no/such/program"]);
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     fails(&host, &["/no/such/program"]);
     assert_eq!(recorder.calls("POST /start")[0].status, Some(400));
 }
@@ -192,7 +184,7 @@ fn a_bad_command_is_shown_in_the_engines_words() {
 #[test]
 fn a_broken_engine_is_shown_in_its_own_words_and_not_asked_at_once_again() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     recorder.rule("POST /start", Action::Refuse(500, "the storage driver has lost its mind"));
     fails(&host, &["the storage driver has lost its mind"]);
     let asked = recorder.all().len();
@@ -209,7 +201,7 @@ fn a_broken_engine_is_shown_in_its_own_words_and_not_asked_at_once_again() {
 #[test]
 fn attempts_are_spaced_out_further_and_further() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = recorded(&web.sidecar("web", ""));
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     recorder.rule("POST /start", Action::Refuse(500, "no"));
     until("three attempts", || {
         host.connect("web").end();

@@ -6,8 +6,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP};
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 
 use crate::harness::{Action, Client, Container, End, Host, Recorder, Town, Witness, docker, home, until};
 
@@ -151,7 +149,7 @@ fn one_in_use_is_left_alone_and_the_new_one_fails_with_the_reason() {
         assert!(took > Duration::from_millis(1500) && took < Duration::from_secs(8), "reset after {took:?}");
         drop(kept);
         assert_eq!((a.status().as_str(), b.status().as_str()), ("running", "created"));
-        until("an answer", || of_b.connect("b").try_ask("echo two").ok());
+        of_b.served_again("b");
         stop(&b);
         witness.saw_one_at_a_time();
     }
@@ -243,7 +241,7 @@ fn a_stop_that_the_engine_refuses_is_asked_for_as_often_as_somebody_needs_the_gr
     recorder.rules(Vec::new());
     assert_eq!(next.ask("echo two"), "two");
     assert_eq!([a.status(), b.status()], ["exited", "running"]);
-    let slept = hosts[0].look(|facts| facts.events("a", "slept").len());
+    let slept = hosts[0].count("a", "slept");
     assert_eq!(slept, 0, "stopped for idleness");
 }
 
@@ -252,11 +250,11 @@ fn one_whose_helper_hangs_fails_the_new_one_in_time() {
     let (a, b, town) = a_and_b(&format!("{LONG}wake_timeout = \"2s\""));
     let hosts = town.settle(true, &["a", "b"]);
     use_once(&hosts, "a");
-    kill(Pid::from_raw(hosts[0].pid()), SIGSTOP).unwrap();
+    hosts[0].signal(SIGSTOP);
     fails_because(&hosts[1], &mut hosts[1].connect("b"), "it has not answered in time");
     assert_eq!((a.status().as_str(), b.status().as_str()), ("running", "created"));
-    kill(Pid::from_raw(hosts[0].pid()), SIGCONT).unwrap();
-    until("an answer", || hosts[1].connect("b").try_ask("echo two").ok());
+    hosts[0].signal(SIGCONT);
+    hosts[1].served_again("b");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Scene {
 
     /// How often the engine's absence was told.
     fn told(&self) -> usize {
-        self.host.look(|facts| facts.events("web", "engine-unreachable").len())
+        self.host.count("web", "engine-unreachable")
     }
 
     #[track_caller]

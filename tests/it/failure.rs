@@ -3,34 +3,26 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, Rule, until};
+use crate::harness::{Action, Container, End, Kind, Plan, Rule, SERVERS, behind_recorder, until};
 
 /// A server that ends after a moment as often as this, and then serves.
 fn ends_at_first(times: usize, policy: &str) -> Container {
-    let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro");
     let script = format!(
         "echo try >>/tmp/tries; sleep 0.2; if [ $(wc -l </tmp/tries) -le {times} ]; then echo no model yet; exit 3; fi; \
          exec python3 /servers.py"
     );
-    Container::running("web", &["--volume", servers, "--restart", policy], &["bash", "-c", &script])
-}
-
-fn behind_recorder(web: &Container, keys: &str) -> (Host, Recorder, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys));
-    (plan.socket("web", Kind::Tcp4).listen(), recorder, dir)
+    Container::running("web", &["--volume", SERVERS, "--restart", policy], &["bash", "-c", &script])
 }
 
 #[test]
 fn retries_are_spaced_out_and_meanwhile_clients_are_reset_at_once_without_a_call() {
     let web = Container::new("web", "--die-after 0.1");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let begun = Instant::now();
     let mut quickly = 0;
     let mut clients = 0;
     // Four attempts: at 0, 1, 3 and 7 s, each with the time that the container takes to die.
-    while host.look(|facts| facts.events("web", "wake-failed").len()) < 4 {
+    while host.count("web", "wake-failed") < 4 {
         assert!(begun.elapsed() < Duration::from_secs(40), "four attempts take no longer");
         let came = Instant::now();
         assert_eq!(host.connect("web").end(), End::Reset);
@@ -62,22 +54,22 @@ fn retries_are_spaced_out_and_meanwhile_clients_are_reset_at_once_without_a_call
 #[test]
 fn a_wake_that_succeeds_makes_the_next_failure_the_first_one_again() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = behind_recorder(&web, "idle_timeout = \"300ms\"");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"300ms\""));
     recorder.rule("POST /start", Action::Refuse(500, "not now"));
     for number in 0..2 {
         until("one more failure", || {
             assert_eq!(host.connect("web").end(), End::Reset);
-            (host.look(|facts| facts.events("web", "wake-failed").len()) > number).then_some(())
+            (host.count("web", "wake-failed") > number).then_some(())
         });
     }
     assert!(host.event_nth("web", "wake-failed", 1).contains("next try in 2000 ms"));
     recorder.rules(Vec::new());
-    until("an answer", || host.connect("web").try_ask("echo at last").ok());
+    host.served_again("web");
     host.event("web", "slept");
     recorder.rule("POST /start", Action::Refuse(500, "not again"));
     until("a third failure", || {
         assert_eq!(host.connect("web").end(), End::Reset);
-        (host.look(|facts| facts.events("web", "wake-failed").len()) > 2).then_some(())
+        (host.count("web", "wake-failed") > 2).then_some(())
     });
     assert!(host.event_nth("web", "wake-failed", 2).contains("next try in 1000 ms"));
 }
@@ -86,9 +78,9 @@ fn a_wake_that_succeeds_makes_the_next_failure_the_first_one_again() {
 fn a_container_that_its_restart_policy_starts_twice_before_it_comes_up_is_waited_for() {
     for policy in ["always", "on-failure:5"] {
         let web = ends_at_first(2, policy);
-        let (host, recorder, _dir) = behind_recorder(&web, "idle_timeout = \"500ms\"");
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"500ms\""));
         assert_eq!(host.connect("web").ask("echo at the third try"), "at the third try", "{policy}");
-        assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+        assert_eq!(host.count("web", "wake-failed"), 0);
         assert_eq!(recorder.calls("POST /start").len(), 1);
         host.event("web", "slept");
         assert_eq!(web.status(), "exited");
@@ -117,7 +109,7 @@ fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
     // The policy's pauses double from 100 ms: after so many ends it mostly pauses.
     until("six ends", || (web.inspect("{{.RestartCount}}").parse::<u32>().unwrap() >= 6).then_some(()));
     until("a pause", || (web.inspect("{{.State.Restarting}}") == "true").then_some(()));
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let begun = Instant::now();
     assert_eq!(host.connect("web").end(), End::Reset);
     let took = begun.elapsed();
@@ -129,7 +121,7 @@ fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
 #[test]
 fn a_crash_while_it_serves_is_waited_out_where_a_restart_policy_starts_it_again() {
     let web = Container::with("web", &["--restart", "always"], "");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let mut first = host.connect("web").ask("who");
     // The policy pauses for 100 ms after the first end, for 200 ms after the second one.
     for _ in 0..2 {
@@ -137,11 +129,11 @@ fn a_crash_while_it_serves_is_waited_out_where_a_restart_policy_starts_it_again(
         open.ask("echo open");
         web.end_by_itself();
         assert_ne!(open.end(), End::Open);
-        let second = until("an answer", || host.connect("web").try_ask("who").ok());
+        let second = host.served_again("web");
         assert_ne!(first.split(' ').next(), second.split(' ').next());
         first = second;
     }
-    assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+    assert_eq!(host.count("web", "wake-failed"), 0);
     assert_eq!(recorder.calls("POST /start").len(), 1, "its policy has started it, not rouse");
 }
 
@@ -165,7 +157,7 @@ fn a_container_that_dies_for_want_of_memory_while_it_serves_is_said_to_and_woken
     client.try_ask("eat 500").unwrap_err();
     let line = host.event("web", "died");
     assert!(line.contains("137") && line.contains("OOM"), "{line:?}");
-    until("an answer", || host.connect("web").try_ask("echo again").ok());
+    host.served_again("web");
 }
 
 #[test]
@@ -175,7 +167,7 @@ fn a_failure_is_told_with_the_last_words_of_that_run_alone() {
     let host = Plan::new(&web.sidecar("web", "")).socket("web", Kind::Tcp4).listen();
     until("a second failure", || {
         assert_eq!(host.connect("web").end(), End::Reset);
-        (host.look(|facts| facts.events("web", "wake-failed").len()) == 2).then_some(())
+        (host.count("web", "wake-failed") == 2).then_some(())
     });
     host.wait("the second run's words", |facts| facts.text().contains("words 1").then_some(()));
     assert_eq!(
@@ -205,7 +197,7 @@ fn a_failing_sidecar_leaves_its_neighbour_in_the_same_helper_alone() {
 #[test]
 fn one_attempt_is_one_entry_however_many_clients_wait() {
     let web = Container::new("web", "");
-    let (host, recorder, _dir) = behind_recorder(&web, "");
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     recorder.rules(vec![
         Rule { call: "POST /start", action: Action::HoldCall(Duration::from_millis(500)) },
         Rule { call: "POST /start", action: Action::Refuse(500, "not now") },
@@ -216,7 +208,7 @@ fn one_attempt_is_one_entry_however_many_clients_wait() {
     }
     let line = host.event("web", "wake-failed");
     assert!(line.contains("not now") && line.contains("clients reset: 30"), "{line:?}");
-    assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 1);
+    assert_eq!(host.count("web", "wake-failed"), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Container, Control, Facts, Kind, Plan};
+use crate::harness::{Container, Control, Kind, Plan};
 
 #[test]
 fn a_hold_wakes_keeps_awake_and_its_end_counts_as_use() {
@@ -13,13 +13,11 @@ fn a_hold_wakes_keeps_awake_and_its_end_counts_as_use() {
     let control = Control::new(folder.path(), "web");
     let kept = control.hold("somebody");
     assert_eq!(web.status(), "running");
-    let slept =
-        host.wait_for(Duration::from_secs(2), |facts: &Facts| facts.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?}");
+    host.never("web", "slept", Duration::from_secs(2));
     let ended = host.now();
     drop(kept);
     host.event("web", "slept");
-    let after = host.look(|facts| facts.events("web", "slept")[0].0) - ended;
+    let after = host.at("web", "slept", 0) - ended;
     assert!(after > Duration::from_millis(450), "slept {after:?} after the end of the hold");
     assert!(host.exit().success());
 }

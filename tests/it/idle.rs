@@ -3,19 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Facts, Host, Kind, Plan, Recorder, until};
+use crate::harness::{Action, Container, End, Host, Kind, Plan, behind_recorder, until};
 
 fn serve(keys: &str) -> (Container, Host) {
     let web = Container::new("web", "");
     let host = Plan::new(&web.sidecar("web", keys)).socket("web", Kind::Tcp4).listen();
     (web, host)
-}
-
-/// No `slept` within `time`.
-#[track_caller]
-fn stays_awake(host: &Host, time: Duration) {
-    let slept = host.wait_for(time, |facts: &Facts| facts.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?}");
 }
 
 #[test]
@@ -25,7 +18,7 @@ fn an_idle_container_is_stopped_and_its_helper_ends_with_0() {
     let answered = host.now();
     host.event("web", "slept");
     assert!(host.exit().success());
-    let slept = host.look(|facts| facts.events("web", "slept")[0].0) - answered;
+    let slept = host.at("web", "slept", 0) - answered;
     assert!(slept > Duration::from_millis(450) && slept < Duration::from_secs(3), "slept after {slept:?}");
     assert_eq!(web.status(), "exited");
     assert_eq!(host.look(|facts| facts.starts.len()), 1, "a helper was started for nobody");
@@ -42,7 +35,7 @@ fn traffic_keeps_it_awake() {
         assert_eq!(client.ask("echo still"), "still");
         thread::sleep(Duration::from_millis(200));
     }
-    assert_eq!(host.look(|facts| facts.events("web", "slept").len()), 0);
+    assert_eq!(host.count("web", "slept"), 0);
 }
 
 #[test]
@@ -72,7 +65,7 @@ fn with_idle_connections_a_quiet_connection_is_use() {
     let (_web, host) = serve("idle_timeout = \"300ms\"\nidle = \"connections\"");
     let mut quiet = host.connect("web");
     assert_eq!(quiet.ask("echo one"), "one");
-    stays_awake(&host, Duration::from_millis(1500));
+    host.never("web", "slept", Duration::from_millis(1500));
     assert_eq!(quiet.ask("echo two"), "two");
     drop(quiet);
     host.event("web", "slept");
@@ -113,7 +106,7 @@ fn a_half_closed_connection_is_owed_its_answer() {
 fn never_means_never() {
     let (_web, host) = serve("idle_timeout = \"never\"");
     assert_eq!(host.connect("web").ask("echo one"), "one");
-    stays_awake(&host, Duration::from_secs(2));
+    host.never("web", "slept", Duration::from_secs(2));
 }
 
 #[test]
@@ -124,7 +117,7 @@ fn a_new_connection_is_use_even_if_it_sends_nothing() {
     while begun.elapsed() < Duration::from_millis(2500) {
         let _silent = host.connect("web");
         thread::sleep(Duration::from_millis(250));
-        assert_eq!(host.look(|facts| facts.events("web", "slept").len()), 0);
+        assert_eq!(host.count("web", "slept"), 0);
     }
     host.event("web", "slept");
 }
@@ -175,10 +168,7 @@ fn stop_timeout_is_the_grace_before_the_kill() {
 #[test]
 fn a_stop_that_the_engine_refuses_disturbs_nobody_and_is_asked_for_again() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"500ms\""));
-    let host = plan.socket("web", Kind::Tcp4).listen();
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", "idle_timeout = \"500ms\""));
     recorder.rule("POST /stop", Action::Refuse(500, "cannot stop it now"));
     let mut quiet = host.connect("web");
     assert_eq!(quiet.ask("echo and then nothing"), "and then nothing");

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{self, SIGKILL, SIGTERM};
 
-use crate::harness::{Action, Client, Container, End, Host, Kind, Plan, Recorder, is_reset, until};
+use crate::harness::{
+    Action, Client, Container, End, Host, Kind, Plan, Recorder, behind_recorder, is_reset, until,
+};
 
 /// A host behind a recorder, and all that a test of it needs.
 struct Scene {
@@ -19,10 +21,8 @@ struct Scene {
 impl Scene {
     fn new(server: &str, keys: &str) -> Scene {
         let web = Container::new("web", server);
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys));
-        Scene { host: plan.socket("web", Kind::Tcp4).listen(), recorder, web, _dir: dir }
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", keys));
+        Scene { host, recorder, web, _dir }
     }
 
     /// Ends the helper at once; SIGTERM is an orderly end.
@@ -33,11 +33,6 @@ impl Scene {
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(1), "{signal} took {took:?}: it means leave now");
         assert_eq!(status.success(), signal == SIGTERM, "{status}");
-    }
-
-    #[track_caller]
-    fn is_served_again(&self) -> String {
-        until("an answer", || self.host.connect("web").try_ask("who").ok())
     }
 }
 
@@ -52,7 +47,7 @@ fn while_it_wakes(signal: Signal) {
         assert_eq!(client.end(), End::Reset);
     }
     assert_eq!(scene.web.status(), "running");
-    scene.is_served_again();
+    scene.host.served_again("web");
     assert_eq!(scene.web.started_at(), started, "the container was started anew");
 }
 
@@ -74,10 +69,10 @@ fn while_a_start_is_outstanding(signal: Signal) {
     scene.interrupt(signal);
     assert_eq!(client.end(), End::Reset);
     scene.recorder.rules(Vec::new());
-    let first = scene.is_served_again();
+    let first = scene.host.served_again("web");
     // Whatever became of the first start: it neither kills the container nor starts it twice.
     thread::sleep(Duration::from_secs(1));
-    let second = scene.is_served_again();
+    let second = scene.host.served_again("web");
     assert_eq!(first.split(' ').next(), second.split(' ').next());
     assert_eq!(scene.web.logs().matches("start ").count(), 1);
 }
@@ -107,7 +102,7 @@ fn while_it_serves(signal: Signal) {
         scene.web.logged(&format!("connection {number} ended: reset"));
     }
     assert_eq!(scene.web.status(), "running");
-    scene.is_served_again();
+    scene.host.served_again("web");
     scene.host.event("web", "adopted");
     assert_eq!(scene.web.started_at(), started, "the container was started anew");
     assert!(scene.recorder.calls("POST /stop").is_empty());
@@ -154,7 +149,7 @@ fn sigkill_while_a_stop_is_under_way_lets_the_next_helper_repeat_it() {
 fn a_helper_killed_again_and_again_ends_up_with_the_container_asleep() {
     let scene = Scene::new("", "idle_timeout = \"500ms\"");
     for _ in 0..5 {
-        scene.is_served_again();
+        scene.host.served_again("web");
         scene.host.end_helper(SIGKILL);
     }
     scene.host.event("web", "slept");

@@ -34,7 +34,7 @@ fn the_status_tells_the_whole_life() {
     let last = host.wait("STOPPING=1", |facts| facts.noted("STOPPING=1").first().cloned());
     let mut statuses = host.look(|facts| facts.noted("STATUS="));
     statuses.dedup_by(|one, other| one.1 == other.1);
-    let waking = statuses.iter().filter(|(at, _)| *at < host.look(|facts| facts.events("web", "ready")[0].0));
+    let waking = statuses.iter().filter(|(at, _)| *at < host.at("web", "ready", 0));
     assert!(waking.count() >= 1, "no status while it wakes");
     assert!(statuses.len() >= 4, "waking, serving, going to sleep, asleep: {statuses:?}");
     let asleep = &statuses.last().unwrap().1;

@@ -52,11 +52,6 @@ fn is_served_at_once(host: &Host) {
     assert!(took < Duration::from_secs(5), "served after {took:?}, by way of the engine");
 }
 
-#[track_caller]
-fn told(host: &Host, event: &str) -> usize {
-    host.look(|facts| facts.events("web", event).len())
-}
-
 #[test]
 fn an_engine_with_live_restore_restarts_unnoticed_by_clients_and_sleep_comes_afterwards() {
     let Some(mut engine) = Engine::new(&["--live-restore"]) else { return };
@@ -75,7 +70,10 @@ fn an_engine_with_live_restore_restarts_unnoticed_by_clients_and_sleep_comes_aft
         assert_eq!(engine.status("web"), "running");
         lives_on(&mut client);
     }
-    assert_eq!((told(&host, "died"), told(&host, "slept"), told(&host, "wake-failed")), (0, 0, 0));
+    assert_eq!(
+        (host.count("web", "died"), host.count("web", "slept"), host.count("web", "wake-failed")),
+        (0, 0, 0)
+    );
     host.event("web", "slept");
     assert_eq!(engine.status("web"), "exited");
     assert!(host.exit().success());
@@ -112,7 +110,7 @@ fn an_engine_without_live_restore_takes_its_containers_along_and_the_next_client
     host.event("web", "died");
     assert_ne!(client.end(), End::Open);
     assert_eq!(engine.status("web"), "exited");
-    until("an answer", || host.connect("web").try_ask("lives on").ok());
+    host.served_again("web");
     assert_eq!(engine.status("web"), "running");
 }
 
@@ -133,9 +131,9 @@ fn while_the_engine_hangs_clients_are_served_and_nothing_is_stopped() {
     engine.signal(SIGCONT);
     let back = host.now();
     lives_on(&mut client);
-    assert_eq!((told(&host, "died"), told(&host, "slept")), (0, 0));
+    assert_eq!((host.count("web", "died"), host.count("web", "slept")), (0, 0));
     host.event("web", "slept");
-    let slept = host.look(|facts| facts.events("web", "slept")[0].0);
+    let slept = host.at("web", "slept", 0);
     assert!(slept > back + Duration::from_millis(1800), "slept {:?} after its last use", slept - back);
     assert!(host.exit().success());
 }
@@ -158,7 +156,7 @@ fn is_kept_awake_by_who_comes_while_the_engine_hangs(keys: &str) {
     engine.signal(SIGCONT);
     let back = host.now();
     host.event("web", "slept");
-    let slept = host.look(|facts| facts.events("web", "slept")[0].0);
+    let slept = host.at("web", "slept", 0);
     assert!(slept > back + Duration::from_millis(1800), "slept {:?} after its last use", slept - back);
 }
 
@@ -235,8 +233,7 @@ fn a_hold_outlives_an_outage_and_keeps_it_awake_afterwards() {
     thread::sleep(Duration::from_secs(2));
     let engine = Recorder::new(&socket);
     engine.asked("GET /json", 0);
-    let slept = host.wait_for(Duration::from_secs(2), |facts| facts.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?}");
+    host.never("web", "slept", Duration::from_secs(2));
     drop(kept);
     host.event("web", "slept");
 }

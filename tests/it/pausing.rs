@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{Action, Client, Container, Control, End, Facts, Gate, Host, Kind, Plan, Recorder};
+use crate::harness::{Action, Client, Container, Control, End, Gate, Host, Kind, Plan, Recorder};
 use crate::harness::{docker, until};
 
 /// A pause soon, a sleep never.
@@ -57,27 +57,10 @@ impl Scene {
         until("a frozen container", || (self.web.status() == "paused").then_some(()));
     }
 
-    /// No `event` within `time`.
-    #[track_caller]
-    fn without(&self, event: &str, time: Duration) {
-        let find = |facts: &Facts| facts.events("web", event).first().cloned();
-        let seen = self.host.wait_for(time, find);
-        assert!(seen.is_none(), "{seen:?}");
-    }
-
-    fn count(&self, event: &str) -> usize {
-        self.host.look(|facts| facts.events("web", event).len())
-    }
-
     fn recorded_state(&self) -> String {
         let text = std::fs::read_to_string(self.host.state().join("web.json")).unwrap();
         let record: serde_json::Value = serde_json::from_str(&text).unwrap();
         record["state"].as_str().unwrap().to_owned()
-    }
-
-    #[track_caller]
-    fn is_served_again(&self) {
-        until("an answer", || self.host.connect("web").try_ask("who").ok());
     }
 }
 
@@ -94,7 +77,7 @@ fn a_byte_on_an_open_connection_thaws_it_again_and_again() {
             let line = "STATUS=paused, open connections: 1";
             (facts.noted("STATUS=").last()?.1 == line).then_some(())
         });
-        assert_eq!(scene.count("unpaused"), number);
+        assert_eq!(scene.host.count("web", "unpaused"), number);
     }
     answers.push(client.ask("who"));
     scene.host.event_nth("web", "unpaused", 3);
@@ -129,10 +112,7 @@ fn a_hold_thaws_it() {
     scene.paused(0);
     let kept = scene.control.hold("somebody");
     assert_eq!(scene.web.status(), "running");
-    let again = scene
-        .host
-        .wait_for(Duration::from_secs(1), |facts: &Facts| facts.events("web", "paused").get(1).cloned());
-    assert!(again.is_none(), "{again:?} although it is held");
+    scene.host.never_nth("web", "paused", 1, Duration::from_secs(1));
     drop(kept);
     scene.paused(1);
     assert_eq!(quiet.ask("echo thawed"), "thawed");
@@ -145,7 +125,7 @@ fn after_idle_timeout_a_paused_container_is_stopped() {
     let answered = scene.host.now();
     scene.paused(0);
     scene.host.event("web", "slept");
-    let slept = scene.host.look(|facts| facts.events("web", "slept")[0].0) - answered;
+    let slept = scene.host.at("web", "slept", 0) - answered;
     assert!(slept > Duration::from_millis(1900) && slept < Duration::from_secs(5), "slept after {slept:?}");
     assert_ne!(quiet.end(), End::Open);
     assert!(scene.host.exit().success());
@@ -176,11 +156,11 @@ fn a_client_who_leaves_meanwhile_is_passed_on_and_is_no_use() {
     scene.paused(0);
     drop(ends);
     resets.reset();
-    scene.without("unpaused", Duration::from_secs(1));
+    scene.host.never("web", "unpaused", Duration::from_secs(1));
     assert_eq!(scene.web.status(), "paused");
     // Nobody is owed anything by that.
     scene.host.event("web", "slept");
-    let slept = scene.host.look(|facts| facts.events("web", "slept")[0].0) - answered;
+    let slept = scene.host.at("web", "slept", 0) - answered;
     assert!(slept > Duration::from_millis(2900) && slept < Duration::from_secs(8), "slept after {slept:?}");
 }
 
@@ -191,7 +171,7 @@ fn the_ends_that_came_meanwhile_reach_the_container() {
     scene.paused(0);
     drop(ends);
     resets.reset();
-    scene.without("unpaused", Duration::from_millis(500));
+    scene.host.never("web", "unpaused", Duration::from_millis(500));
     let mut client = scene.host.connect("web");
     client.ask("echo thawed");
     scene.web.logged("connection 1 ended: clean");
@@ -207,7 +187,7 @@ fn who_owes_an_answer_is_not_paused() {
     let scene = Scene::new(SOON);
     let mut client = scene.host.connect("web");
     client.write_all(b"silent 2\n").unwrap();
-    scene.without("paused", Duration::from_millis(1500));
+    scene.host.never("web", "paused", Duration::from_millis(1500));
     assert_eq!(client.read_line().unwrap(), "done");
     scene.paused(0);
 }
@@ -216,7 +196,7 @@ fn who_owes_an_answer_is_not_paused() {
 fn who_is_held_is_not_paused() {
     let scene = Scene::new(SOON);
     let kept = scene.control.hold("somebody");
-    scene.without("paused", Duration::from_millis(1500));
+    scene.host.never("web", "paused", Duration::from_millis(1500));
     drop(kept);
     scene.paused(0);
 }
@@ -225,7 +205,7 @@ fn who_is_held_is_not_paused() {
 fn with_idle_connections_nobody_is_paused_who_is_connected() {
     let scene = Scene::new(&format!("{SOON}\nidle = \"connections\""));
     let quiet = scene.quiet();
-    scene.without("paused", Duration::from_millis(1500));
+    scene.host.never("web", "paused", Duration::from_millis(1500));
     drop(quiet);
     scene.paused(0);
 }
@@ -281,9 +261,9 @@ fn one_found_paused_is_adopted_as_it_is_and_thawed_by_its_first_client() {
     scene.host.start();
     assert!(scene.host.event("web", "adopted").contains("paused"));
     assert_eq!(scene.recorded_state(), "paused");
-    scene.without("unpaused", Duration::from_millis(500));
+    scene.host.never("web", "unpaused", Duration::from_millis(500));
     assert_eq!(scene.web.status(), "paused");
-    scene.is_served_again();
+    scene.host.served_again("web");
     scene.host.event("web", "unpaused");
     assert_eq!(scene.recorded_state(), "awake");
 }
@@ -296,6 +276,6 @@ fn sigterm_leaves_it_paused_for_the_next_helper() {
     scene.host.end_helper(SIGTERM);
     assert_eq!(quiet.end(), End::Reset);
     assert_eq!(scene.web.status(), "paused");
-    scene.is_served_again();
+    scene.host.served_again("web");
     assert!(scene.host.event("web", "adopted").contains("paused"));
 }

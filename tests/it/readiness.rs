@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Container, End, Facts, Host, Kind, PORT, Plan, Recorder, docker, free_port, until};
+use crate::harness::{
+    Container, End, Facts, Host, Kind, PORT, Plan, Recorder, behind_recorder, docker, free_port, until,
+};
 
 /// The line that `servers.py` logs with --announce-after, and nothing else does.
 const LINE: &str = "open for business";
@@ -15,13 +16,6 @@ const BY_LINE: &str = "ready = \"log:^open for (business|nobody)$\"\nwake_timeou
 
 fn listen(config: &str) -> Host {
     Plan::new(config).socket("web", Kind::Tcp4).listen()
-}
-
-/// The host of a sidecar `web`, behind a recorder.
-fn recorded(web: &Container, folder: &Path, keys: &str) -> (Host, Recorder) {
-    let recorder = Recorder::new(&folder.join("engine.sock"));
-    let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", keys));
-    (plan.socket("web", Kind::Tcp4).listen(), recorder)
 }
 
 /// How often the log has the line, in all runs.
@@ -126,8 +120,7 @@ fn an_engine_that_goes_away_while_a_line_is_waited_for_loses_neither_line_nor_cl
     // The line comes while the engine is away, or when it is back.
     for announced_after in ["2", "5"] {
         let web = Container::new("web", &format!("--announce-after {announced_after}"));
-        let dir = tempfile::tempdir().unwrap();
-        let (host, recorder) = recorded(&web, dir.path(), BY_LINE);
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", BY_LINE));
         let mut client = host.connect("web");
         recorder.asked("GET /logs", 0);
         let socket = recorder.path().to_owned();
@@ -140,7 +133,7 @@ fn an_engine_that_goes_away_while_a_line_is_waited_for_loses_neither_line_nor_cl
         assert_eq!(lines(&web), 1);
         assert!(!recorder.calls("GET /logs").is_empty());
         assert!(recorder.calls("POST /start").is_empty());
-        assert_eq!(host.look(|facts| facts.events("web", "wake-failed").len()), 0);
+        assert_eq!(host.count("web", "wake-failed"), 0);
     }
 }
 
@@ -153,9 +146,8 @@ fn checked() -> Container {
 #[test]
 fn healthy_is_heard_of_and_not_asked_for() {
     let web = checked();
-    let dir = tempfile::tempdir().unwrap();
     let keys = "ready = \"healthy\"\nwhen_late = \"refuse\"\nbusy_cpu = 0";
-    let (host, recorder) = recorded(&web, dir.path(), keys);
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", keys));
     let mut client = host.connect("web");
     web.logged("listening");
     client.deadline(Duration::from_millis(2500));
@@ -214,9 +206,8 @@ fn probes_begin_with_the_starts_answer_and_are_spaced_out_to_a_tenth_of_a_second
     let web = Container::running("web", &["--stop-signal", "KILL"], &["sleep", "1000"]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let dir = tempfile::tempdir().unwrap();
     let keys = format!("address = \"{address}\"\nready = \"http-ok:/\"\nbusy_cpu = 0");
-    let (host, recorder) = recorded(&web, dir.path(), &keys);
+    let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", &keys));
     let probes = thread::spawn(move || refuse_probes(listener, 17));
     let _client = host.connect("web");
     let times = probes.join().unwrap();
@@ -315,6 +306,6 @@ fn restart_always_is_warned_about_once_by_who_wakes_it_and_by_who_finds_it() {
     host.event("web", "adopted");
     host.wait("the warning", |facts| (said("restart=always")(facts) == 1).then_some(()));
     docker(&["restart", "--time", "0", web.name()]);
-    until("an answer", || host.connect("web").try_ask("echo again").ok());
+    host.served_again("web");
     assert_eq!(host.look(said("restart=always")), 1);
 }

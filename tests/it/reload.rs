@@ -4,8 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal::SIGHUP, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal::SIGHUP;
 
 use crate::harness::{Client, Container, End, Host, Kind, Plan, until};
 
@@ -16,23 +15,13 @@ fn serve(container: &Container, keys: &str) -> Host {
     Plan::new(&container.sidecar("web", keys)).socket("web", Kind::Tcp4).listen()
 }
 
-/// Replaces the table of `web`, and tells the helper.
+/// Replaces the table of `web`, and tells the helper if one runs: the next one reads the file anyway.
 #[track_caller]
 fn reload(host: &Host, table: &str) {
     let file = fs::read_to_string(&host.config_path).unwrap();
     let head: String = file.lines().take(2).map(|line| format!("{line}\n")).collect();
     fs::write(&host.config_path, head + table).unwrap();
-    hang_up(host);
-}
-
-fn hang_up(host: &Host) {
-    kill(Pid::from_raw(host.pid()), SIGHUP).unwrap();
-}
-
-#[track_caller]
-fn stays_awake(host: &Host) {
-    let slept = host.wait_for(A_WHILE, |facts| facts.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?}");
+    host.signal(SIGHUP);
 }
 
 fn run_of(client: &mut Client) -> String {
@@ -60,7 +49,7 @@ fn a_longer_idle_timeout_holds_for_who_is_awake() {
     let mut client = host.connect("web");
     client.ask("echo one");
     reload(&host, &web.sidecar("web", "idle_timeout = \"1h\""));
-    stays_awake(&host);
+    host.never("web", "slept", A_WHILE);
     assert_eq!(client.ask("echo two"), "two");
     reload(&host, &web.sidecar("web", "idle_timeout = \"300ms\""));
     host.event("web", "slept");
@@ -74,7 +63,7 @@ fn connections_become_use_by_a_reload_and_cease_to_be() {
     let mut client = host.connect("web");
     client.ask("echo one");
     reload(&host, &web.sidecar("web", &format!("{short}\nidle = \"connections\"")));
-    stays_awake(&host);
+    host.never("web", "slept", A_WHILE);
     reload(&host, &web.sidecar("web", short));
     host.event("web", "slept");
     assert_ne!(client.end(), End::Open);
@@ -91,10 +80,9 @@ fn a_pause_that_is_switched_on_comes_and_one_that_is_switched_off_does_not() {
     assert_eq!(web.status(), "paused");
     reload(&host, &web.sidecar("web", ""));
     // That alone thaws nothing.
-    assert!(host.wait_for(A_WHILE, |facts| facts.events("web", "unpaused").first().cloned()).is_none());
+    host.never("web", "unpaused", A_WHILE);
     assert_eq!(client.ask("echo two"), "two");
-    let again = host.wait_for(A_WHILE, |facts| facts.events("web", "paused").get(1).cloned());
-    assert!(again.is_none(), "{again:?}");
+    host.never_nth("web", "paused", 1, A_WHILE);
 }
 
 #[test]
@@ -111,22 +99,12 @@ fn another_port_holds_from_the_next_wake_on() {
     }
     assert_eq!(client.ask("echo two"), "two");
     host.event("web", "slept");
-    reload_or_write(
+    reload(
         &host,
         &table.replace("port = 8001", "port = 8002\nwake_timeout = \"1s\"\nwhen_late = \"refuse\""),
     );
     assert_eq!(host.connect("web").end(), End::Reset);
     until("the new port in the journal", || host.look(|facts| facts.text().contains(":8002")).then_some(()));
-}
-
-/// The helper may have left: the next one reads the file anyway.
-fn reload_or_write(host: &Host, table: &str) {
-    let file = fs::read_to_string(&host.config_path).unwrap();
-    let head: String = file.lines().take(2).map(|line| format!("{line}\n")).collect();
-    fs::write(&host.config_path, head + table).unwrap();
-    if let Some(pid) = host.look(|facts| facts.pid) {
-        let _ = kill(Pid::from_raw(pid), SIGHUP);
-    }
 }
 
 #[test]
@@ -155,7 +133,7 @@ fn another_container_holds_from_the_next_wake_on_also_under_clients_without_end(
         assert!(old.logs().contains(&run));
         assert!(begun.elapsed() < Duration::from_secs(20), "the old container is woken again and again");
         // Until the next stop is under way.
-        let slept = host.look(|facts| facts.events("web", "slept").len());
+        let slept = host.count("web", "slept");
         host.wait("one more sleep", |facts| {
             let stopping = facts.notes.last().is_some_and(|(_, note)| note.contains("going to sleep"));
             (stopping || facts.events("web", "slept").len() > slept).then_some(())
@@ -214,7 +192,7 @@ fn a_reload_in_the_middle_of_a_wake_disturbs_nobody_and_holds_afterwards() {
         assert_eq!(client.ask("echo woken"), "woken");
     }
     host.event("web", "slept");
-    assert_eq!(host.look(|facts| facts.events("web", "waking").len()), 1);
+    assert_eq!(host.count("web", "waking"), 1);
 }
 
 #[test]
@@ -245,7 +223,7 @@ fn many_reloads_in_a_row_lose_nothing() {
         assert_eq!(reader.join().unwrap().unwrap().len(), 200_000_064);
     });
     assert_eq!(host.look(|facts| (facts.starts.len(), facts.exits.len())), (1, 0));
-    assert_eq!(host.look(|facts| facts.events("web", "waking").len()), 1);
+    assert_eq!(host.count("web", "waking"), 1);
 }
 
 #[test]

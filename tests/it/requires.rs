@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
-use crate::harness::{Call, Client, Container, End, Facts, Host, Kind, Plan, Recorder, Town, docker, home};
+use crate::harness::{Call, Client, Container, End, Kind, Plan, Recorder, Town, docker, home};
 
 /// What another test is about would get in the way: the engine takes its time to tell the CPU time.
 const RESTLESS: &str = "busy_cpu = 0\n";
@@ -34,12 +34,6 @@ fn keep_asking(client: &mut Client, time: Duration) {
         assert_eq!(client.ask("echo on"), "on");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-#[track_caller]
-fn never(host: &Host, sidecar: &str, event: &str, time: Duration) {
-    let told = host.wait_for(time, |facts: &Facts| facts.events(sidecar, event).first().cloned());
-    assert!(told.is_none(), "{told:?}");
 }
 
 fn started(recorder: &Recorder, container: &Container) -> Call {
@@ -82,13 +76,13 @@ fn it_is_kept_awake_for_as_long_as_whoever_requires_it_and_its_own_timeout_longe
         let hosts = town.settle(apart, &["web", "db"]);
         let (of_web, of_db) = (home(&hosts, "web"), home(&hosts, "db"));
         keep_asking(&mut of_web.connect("web"), Duration::from_secs(3));
-        assert_eq!(of_db.look(|facts| facts.events("db", "slept").len()), 0);
+        assert_eq!(of_db.count("db", "slept"), 0);
         of_db.event("db", "slept");
         // Each host has its own clock, and that of web began first.
         let of_db_now = of_db.now();
         let ahead = of_web.now() - of_db_now;
-        let web_slept = of_web.look(|facts| facts.events("web", "slept")[0].0);
-        let after = of_db.look(|facts| facts.events("db", "slept")[0].0) + ahead - web_slept;
+        let web_slept = of_web.at("web", "slept", 0);
+        let after = of_db.at("db", "slept", 0) + ahead - web_slept;
         assert!(after > Duration::from_millis(600), "db slept {after:?} after web");
         assert!(after < Duration::from_secs(8), "db slept {after:?} after web");
         assert!(hosts.iter().all(|host| host.exit().success()));
@@ -179,7 +173,7 @@ fn a_helper_that_ends_while_its_sidecar_is_required_is_started_again_and_nobody_
         keep_asking(&mut client, Duration::from_secs(9));
         of_db.event("db", "adopted");
         assert_eq!((db.status().as_str(), db.started_at()), ("running", started), "{signal}");
-        assert_eq!(of_db.look(|facts| facts.events("db", "slept").len()), 0, "{signal}");
+        assert_eq!(of_db.count("db", "slept"), 0, "{signal}");
         assert_eq!(of_web.look(|facts| facts.starts.len()), 1);
     }
 }
@@ -211,7 +205,7 @@ fn whoever_requires_it_holds_it_again_once_adopted() {
     let started = [&web, &db].map(|container| container.started_at());
     hosts[0].end_helper(SIGKILL);
     hosts[0].event("web", "adopted");
-    never(&hosts[1], "db", "slept", Duration::from_secs(6));
+    hosts[1].never("db", "slept", Duration::from_secs(6));
     assert_eq!([&web, &db].map(|container| container.started_at()), started);
     assert_eq!([web.status(), db.status()], ["running", "running"]);
 }
@@ -228,9 +222,9 @@ fn an_adopted_one_has_what_it_requires_woken_and_waits_for_nothing() {
         let hosts = town.settle(apart, &["web", "db"]);
         home(&hosts, "web").start();
         assert_eq!(home(&hosts, "web").connect("web").ask("echo at once"), "at once");
-        assert_eq!(home(&hosts, "db").look(|facts| facts.events("db", "ready").len()), 0);
+        assert_eq!(home(&hosts, "db").count("db", "ready"), 0);
         home(&hosts, "db").event("db", "ready");
-        never(home(&hosts, "db"), "db", "slept", Duration::from_secs(2));
+        home(&hosts, "db").never("db", "slept", Duration::from_secs(2));
     }
 }
 
@@ -258,7 +252,7 @@ fn a_required_one_that_crashes_is_woken_again() {
         of_db.event("db", "died");
         of_db.event_nth("db", "ready", 1);
         assert_eq!(db.status(), "running");
-        never(of_db, "db", "slept", Duration::from_secs(2));
+        of_db.never("db", "slept", Duration::from_secs(2));
         assert_eq!(client.ask("echo undisturbed"), "undisturbed");
     }
 }
@@ -277,7 +271,7 @@ fn a_required_one_that_was_stopped_by_hand_stays_so_until_somebody_connects() {
         assert_eq!(db.status(), "exited", "rouse worked against somebody's hand");
         assert_eq!(of_db.connect("db").ask("echo again"), "again");
         // Still required: it stays.
-        never(of_db, "db", "slept", Duration::from_secs(2));
+        of_db.never("db", "slept", Duration::from_secs(2));
     }
 }
 
@@ -307,8 +301,7 @@ fn a_required_one_is_not_paused() {
     let host = Plan::new(&config).socket("web", Kind::Tcp4).socket("db", Kind::Tcp4).listen();
     assert_eq!(host.connect("web").ask("echo one"), "one");
     host.event("db", "paused");
-    let (slept, paused) =
-        host.look(|facts| (facts.events("web", "slept")[0].0, facts.events("db", "paused")[0].0));
+    let (slept, paused) = (host.at("web", "slept", 0), host.at("db", "paused", 0));
     assert!(paused > slept, "paused while it was required: {paused:?}, before {slept:?}");
 }
 

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Action, Client, Container, End, Host, Kind, Plan, Recorder, docker, private_memory, until,
+    Action, Client, Container, End, Host, Kind, Plan, Recorder, behind_recorder, docker, private_memory,
+    until,
 };
 
 /// What clients must do, and what would get in the way of a test about that.
@@ -24,10 +25,8 @@ struct Scene {
 impl Scene {
     fn new(keys: &str) -> Scene {
         let web = Container::with("web", &["--stop-signal", "KILL"], "");
-        let dir = tempfile::tempdir().unwrap();
-        let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", &format!("{DATA}\n{keys}")));
-        Scene { host: plan.socket("web", Kind::Tcp4).listen(), recorder, web, _dir: dir }
+        let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", &format!("{DATA}\n{keys}")));
+        Scene { host, recorder, web, _dir }
     }
 
     #[track_caller]
@@ -181,8 +180,7 @@ fn a_silent_client_does_not_unpause_and_one_that_sends_does() {
         scene.host.connect("web").reset();
     }
     scene.all_let_in();
-    let unpaused = scene.host.wait_for(Duration::from_secs(2), |facts| facts.events("web", "unpaused").pop());
-    assert!(unpaused.is_none(), "{unpaused:?}");
+    scene.host.never("web", "unpaused", Duration::from_secs(2));
     assert!(scene.recorder.calls("POST /unpause").is_empty());
     assert_eq!(scene.web.status(), "paused");
     assert_eq!(quiet[1].ask("echo two"), "two");
@@ -199,7 +197,7 @@ fn a_paused_container_with_silent_clients_goes_to_sleep() {
     let _quiet = silent(&scene.host, 3);
     scene.host.event("web", "slept");
     scene.helper_stays(Duration::from_secs(2));
-    assert!(scene.host.look(|facts| facts.events("web", "unpaused").is_empty()));
+    assert_eq!(scene.host.count("web", "unpaused"), 0);
 }
 
 #[test]
@@ -301,8 +299,7 @@ fn unix_clients_are_no_different() {
     let web = Container::new("web", "");
     let host = Plan::new(&web.sidecar("web", DATA)).socket("web", Kind::Unix).listen();
     let (quiet, mut client) = (host.connect("web"), host.connect("web"));
-    let woken = host.wait_for(Duration::from_secs(1), |facts| facts.events("web", "waking").pop());
-    assert!(woken.is_none(), "{woken:?}");
+    host.never("web", "waking", Duration::from_secs(1));
     assert_eq!(client.ask("echo one"), "one");
     drop(quiet);
 }

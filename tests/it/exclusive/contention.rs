@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal::SIGKILL;
+
 use super::{LONG, a_and_b, stop, use_once};
-use crate::harness::{Container, Facts, Host, Town, Witness, home, is_reset};
+use crate::harness::{Container, Dice, Facts, Host, Town, Witness, home, is_reset};
 
 #[test]
 fn of_two_that_wake_at_once_one_follows_the_other() {
@@ -85,17 +87,6 @@ fn groups_whose_members_require_each_other_never_wait_for_each_other_for_ever() 
     }
 }
 
-/// Numbers that nobody foresees, the same in every run.
-fn dice() -> impl FnMut(usize) -> usize {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    move |sides| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 16) as usize % sides
-    }
-}
-
 /// Asks one line, then more lines for `time`: whether all were answered, else whether the end was a reset.
 fn talk(host: &Host, name: &str, time: Duration) -> Result<(), bool> {
     let mut client = host.connect(name);
@@ -121,9 +112,15 @@ fn churn(kills: bool) {
     let town = Town::new(&tables.collect::<String>());
     let witness = Witness::new(&all.each_ref());
     let hosts = [town.plan(&["a", "b"]).listen(), town.plan(&["c"]).listen()];
-    let mut roll = dice();
+    let mut dice = Dice::new(0);
     let talks: Vec<_> = (0..72)
-        .map(|number| (["a", "b", "c"][roll(3)], roll(30_000), if number % 6 == 0 { roll(5000) } else { 0 }))
+        .map(|number| {
+            (
+                ["a", "b", "c"][dice.roll(3)],
+                dice.roll(30_000),
+                if number % 6 == 0 { dice.roll(5000) } else { 0 },
+            )
+        })
         .collect();
     let (mut answered, mut reset) = (0, 0);
     thread::scope(|scope| {
@@ -140,8 +137,8 @@ fn churn(kills: bool) {
             })
             .collect();
         for turn in 0..if kills { 12 } else { 0 } {
-            thread::sleep(Duration::from_millis(500 + roll(3000) as u64));
-            hosts[turn % 2].kill_helper();
+            thread::sleep(Duration::from_millis(500 + dice.roll(3000) as u64));
+            hosts[turn % 2].signal(SIGKILL);
         }
         for client in clients {
             let (name, after, ended, took) = client.join().unwrap();

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Away, Scene};
-use crate::harness::{Action, Container, End, Facts, Kind, Plan, Recorder, docker, free_port, until};
+use crate::harness::{Action, Container, End, Facts, Kind, Plan, Recorder, docker, free_port};
 
 /// Two clients of which one was there before, and newcomers, across an outage of 7 s.
 fn while_awake(how: Away) {
@@ -24,7 +24,7 @@ fn while_awake(how: Away) {
         thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(scene.told(), 1, "{how:?}: one outage");
-    assert!(scene.host.look(|facts| facts.events("web", "slept").is_empty()));
+    assert_eq!(scene.host.count("web", "slept"), 0);
     scene.engine_returns();
     assert_eq!(busy.ask("who"), first, "{how:?}");
     scene.goes_to_sleep();
@@ -51,8 +51,7 @@ fn an_outage_without_clients_in_need_is_told_of_once_however_long_it_is() {
     let mut scene = Scene::new("idle_timeout = \"1s\"");
     assert_eq!(scene.host.connect("web").ask("echo one"), "one");
     scene.engine_goes(Away::Refusing);
-    let slept = scene.host.wait_for(Duration::from_secs(6), |facts| facts.events("web", "slept").pop());
-    assert!(slept.is_none(), "{slept:?} without an engine");
+    scene.host.never("web", "slept", Duration::from_secs(6));
     assert_eq!(scene.told(), 1);
     assert!(scene.host.look(|facts| facts.exits.is_empty()), "it may have left something running");
     scene.engine_returns();
@@ -70,7 +69,7 @@ fn while_asleep_an_outage_resets_clients_and_the_next_after_it_wakes_the_contain
     }
     assert_eq!(scene.told(), 1);
     scene.engine_returns();
-    assert_eq!(until("an answer", || scene.host.connect("web").try_ask("echo two").ok()), "two");
+    scene.host.served_again("web");
     assert_eq!(scene.calls("POST /start"), 1);
 }
 

@@ -9,6 +9,8 @@ use super::wait::until;
 
 /// The image with all servers in it.
 const IMAGE: &str = "rouse-test:bookworm";
+/// What `--volume` puts `servers.py` into a container with.
+pub const SERVERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro");
 /// The port of `servers.py`, unless told otherwise.
 pub const PORT: u16 = 8000;
 
@@ -34,8 +36,7 @@ impl Container {
     /// The same with options of `docker create`.
     #[track_caller]
     pub fn with(what: &str, options: &[&str], args: &str) -> Container {
-        let servers = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/servers.py:/servers.py:ro");
-        let mut all = vec!["--volume", servers];
+        let mut all = vec!["--volume", SERVERS];
         all.extend(options);
         let mut command = vec!["python3", "/servers.py"];
         command.extend(args.split_whitespace());

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::listener::{Listener, nth};
 use super::record::{Facts, Record};
+use super::wait::until;
 
 /// The host: it holds the sockets whatever its helpers do.
 pub struct Host {
@@ -109,6 +110,12 @@ impl Host {
         self.look(|facts| facts.events(sidecar, event).len())
     }
 
+    /// Waits until a new client is answered, whoever has been reset before, and gives what it is told of who answers.
+    #[track_caller]
+    pub fn served_again(&self, sidecar: &str) -> String {
+        until("an answer", || self.connect(sidecar).try_ask("who").ok())
+    }
+
     /// Waits for the first notification that begins with `key`.
     #[track_caller]
     pub fn note(&self, key: &str) -> String {
@@ -149,17 +156,6 @@ impl Host {
             facts.exits.len()
         });
         self.exit_nth(before)
-    }
-}
-
-impl Host {
-    /// Kills the helper if one runs, and waits for nothing.
-    pub fn kill_helper(&self) {
-        self.record.change(|facts| {
-            if let Some(pid) = facts.pid {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-            }
-        });
     }
 }
 

@@ -4,6 +4,7 @@ mod between; // a helper with the test on both of its sides
 mod client; // what a client sees: answers, clean ends, resets
 mod container; // a container for one test, removed with it
 mod control; // the control socket of a sidecar, as another program calls it
+mod dice; // numbers that nobody foresees, the same in every run
 mod docker; // the engine's command line, and what the suite may use
 mod engine; // an engine of a test's own, which it may stop, kill and halt
 mod gate; // what somebody waits at until the test lets him pass
@@ -13,6 +14,7 @@ mod plan; // what a host is set up with
 mod process; // a helper from outside: descriptors and their limit, pipes, memory
 mod record; // all that a helper did and said, and waiting for it
 mod recorder; // a socket before the engine's: records, delays and falsifies calls
+mod scene; // what many tests begin with
 mod spawn; // starting processes with exactly the descriptors meant for them
 mod tape; // bytes that know their place
 mod town; // hosts that share what all helpers of one machine share
@@ -22,8 +24,9 @@ mod witness; // which containers ran at the same time, as the engine tells it
 
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
-pub use container::{Container, Network, PORT};
+pub use container::{Container, Network, PORT, SERVERS};
 pub use control::Control;
+pub use dice::Dice;
 pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
 pub use engine::Engine;
 pub use gate::Gate;
@@ -33,6 +36,7 @@ pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
+pub use scene::behind_recorder;
 pub use spawn::{output, spawn, spawn_with};
 pub use tape::Tape;
 pub use town::{Town, home};

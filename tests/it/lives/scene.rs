@@ -122,9 +122,8 @@ impl Scene {
 
     /// To the helper, if one runs and has said that it hears signals.
     fn signal(&self, signal: Signal) {
-        let heard = |starts: usize, ready: usize| starts == ready;
         let ready = self.host.wait_for(Duration::from_secs(5), |facts| {
-            (facts.pid.is_none() || heard(facts.starts.len(), facts.noted("READY=1").len())).then_some(())
+            (facts.pid.is_none() || facts.starts.len() == facts.noted("READY=1").len()).then_some(())
         });
         assert!(ready.is_some(), "a helper is not ready");
         self.host.signal(signal);

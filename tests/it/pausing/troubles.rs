@@ -32,12 +32,12 @@ fn killed_meanwhile(call: &'static str) {
         scene.recorder.rules(Vec::new());
         assert_eq!(quiet.end(), End::Reset);
         let started = scene.web.started_at();
-        scene.is_served_again();
+        scene.host.served_again("web");
         // Also when the call that was cut off comes to its end at last.
         gate.open();
         let begun = Instant::now();
         while begun.elapsed() < A_WHILE {
-            scene.is_served_again();
+            scene.host.served_again("web");
         }
         let mut last = scene.quiet();
         until("a pause by the next helper", || (scene.recorded_state() == "paused").then_some(()));
@@ -70,7 +70,7 @@ fn a_helper_killed_while_it_puts_a_frozen_container_to_sleep_leaves_that_to_the_
     assert_eq!(quiet.end(), End::Reset);
     scene.recorder.rules(Vec::new());
     gate.open();
-    scene.is_served_again();
+    scene.host.served_again("web");
     assert_ne!(scene.web.started_at(), started, "the sleep was not seen through");
     assert_eq!(scene.web.logs().matches("start ").count(), 2);
 }
@@ -91,10 +91,10 @@ fn a_pause_that_the_engine_refuses_disturbs_nobody_and_sleep_comes_all_the_same(
     // It is asked again once it has been used again.
     answered(1);
     scene.host.event("web", "slept");
-    let slept = scene.host.look(|facts| facts.events("web", "slept")[0].0) - used;
+    let slept = scene.host.at("web", "slept", 0) - used;
     assert!(slept > Duration::from_millis(2900) && slept < Duration::from_secs(7), "slept after {slept:?}");
     assert_eq!(scene.recorder.calls("POST /pause").len(), 2, "asked although nobody has used it since");
-    assert_eq!(scene.count("paused"), 0);
+    assert_eq!(scene.host.count("web", "paused"), 0);
 }
 
 #[test]
