@@ -137,16 +137,10 @@ fn an_engine_that_does_not_tell_is_said_once_and_it_sleeps_all_the_same() {
 
 #[test]
 fn one_refusal_to_tell_does_not_turn_it_off() {
-    let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let recorder = Recorder::new(&dir.path().join("engine.sock"));
-    recorder.rule("GET /stats", Action::Refuse(500, "try again"));
-    let plan =
-        Plan::with_engine(recorder.path(), &web.sidecar("web", "idle_timeout = \"3s\"\nbusy_cpu = 10"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
-    assert_eq!(host.connect("web").ask("burn 15"), "burning");
-    until("a refusal", || recorder.calls("GET /stats").first()?.answered);
-    recorder.rules(Vec::new());
-    let slept = host.wait_for(Duration::from_secs(8), |f| f.events("web", "slept").first().cloned());
-    assert!(slept.is_none(), "{slept:?} while it works");
+    let scene = Scene::new("idle_timeout = \"3s\"");
+    scene.recorder.rule(STATS, Action::Refuse(500, "try again"));
+    scene.burn(15);
+    until("a refusal", || scene.recorder.calls(STATS).first()?.answered);
+    scene.recorder.rules(Vec::new());
+    scene.host.never("web", "slept", Duration::from_secs(8));
 }
