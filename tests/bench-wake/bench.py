@@ -113,8 +113,9 @@ class Bench:
                 for _ in range(count):
                     self.wait_for_pause()
                     thaw = timed(lambda: self.ask_engine("POST", "unpause"))
+                    ask(client)  # until it was used, an unpause by hand stands
                     self.wait_for_pause()
-                    byte = timed(lambda: (client.sendall(b"x"), client.recv(1)))
+                    byte = timed(lambda: ask(client))
                     self.wait_for_pause()
                     new = timed(lambda: first_byte(address))
                     rounds.append({"thaw": thaw, "byte": byte, "new": new, "added": byte - thaw})
@@ -149,6 +150,11 @@ def timed(act):
     begun = time.monotonic_ns()
     act()
     return (time.monotonic_ns() - begun) / 1e6
+
+
+def ask(client):
+    client.sendall(b"x")
+    assert client.recv(1)
 
 
 def first_byte(address):
