@@ -110,8 +110,11 @@ fn an_engine_without_live_restore_takes_its_containers_along_and_the_next_client
     host.event("web", "died");
     assert_ne!(client.end(), End::Open);
     assert_eq!(engine.status("web"), "exited");
-    host.served_again("web");
-    assert_eq!(engine.status("web"), "running");
+    // Until rouse has heard that the engine is back, clients are connected straight to the address.
+    until("a client wakes it", || {
+        host.served_again("web");
+        (engine.status("web") == "running").then_some(())
+    });
 }
 
 #[test]
