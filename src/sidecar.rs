@@ -312,7 +312,7 @@ impl Sidecar {
     fn adopt(&mut self, container: Container, connections: &mut Connections) -> Up {
         let run = Run::of(&container);
         let up = Up::found(container);
-        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+        self.enter_as(&up);
         if up.is_paused {
             connections.freeze();
         }
@@ -338,6 +338,11 @@ impl Sidecar {
 
     fn no_connections(&self) -> Connections {
         Connections::new(self.name.clone(), self.around.pipes.clone(), self.settings.proxy_protocol)
+    }
+
+    /// The state of a container that is up, as it was found.
+    fn enter_as(&mut self, up: &Up) {
+        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
     }
 
     fn enter(&mut self, state: State, container: Option<&Container>) {

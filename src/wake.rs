@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::calls::Refusal;
 use crate::config::{Ready, Sidecar, WhenLate};
-use crate::engine::{Change, Container, Docker, Error, Location, Started, Watch};
+use crate::engine::{Change, Container, Docker, Error, Event, Location, Started, Watch};
 use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
@@ -51,7 +51,8 @@ pub struct Answering {
 }
 
 /// Asks the engine to start the container, and waits for the answer however long it takes: a start that is cut off may
-/// leave the container half started. Clients are not kept waiting for that: each has `wake_timeout` from `since` on. Nothing else is asked of the container before.
+/// leave the container half started. Clients are not kept waiting for that: each has `wake_timeout` from `since` on. Nothing
+/// else is asked of the container before.
 pub async fn start(place: Place<'_>, id: &str, since: Instant, room: &mut Room) -> Result<Started, Error> {
     let Place { settings, engine, .. } = place;
     let mut start = std::pin::pin!(engine.start(id));
@@ -109,8 +110,9 @@ async fn run_answering(
             biased;
             first = &mut probe => break (first?, false),
             change = watch.next() => match change {
-                // The engine is gone; the container may well come up without it.
-                Change::Lost(_) => {}
+                // The engine is gone; the container may well come up without it. A start is the one that was asked for, or
+                // follows a death.
+                Change::Lost(_) | Change::Happened(Event::Started) => {}
                 Change::Subscribed | Change::Happened(_) => {
                     let found = place.engine.inspect(&settings.container).await?;
                     if !found.is_running() || found.started_at() != container.started_at() {

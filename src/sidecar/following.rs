@@ -6,7 +6,6 @@ use super::{Run, Sidecar, Up};
 use crate::activity::Activity;
 use crate::connections::Connections;
 use crate::engine::{Container, Error};
-use crate::state::State;
 
 /// What a look at the container showed.
 pub(super) enum Found {
@@ -50,7 +49,7 @@ impl Sidecar {
             if up.is_paused {
                 connections.freeze();
             }
-            self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+            self.enter_as(up);
             return Found::Up;
         }
         match (up.is_paused, found.is_paused()) {
@@ -64,7 +63,7 @@ impl Sidecar {
         }
         up.container = found;
         // A pause or a stop that the engine has not answered has had its effect by now, or none.
-        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+        self.enter_as(up);
         self.show(up, connections);
         Found::Up
     }

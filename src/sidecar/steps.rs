@@ -136,7 +136,7 @@ impl Sidecar {
         if !up.is_paused {
             connections.thaw();
         }
-        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
+        self.enter_as(up);
         journal::warn(&self.name, format_args!("the container stays as it is: {error}"));
     }
 
