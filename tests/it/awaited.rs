@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, Host, Kind, Plan, Recorder};
+use crate::harness::{Container, Host, Kind, Plan, Recorder, engine_vanishes_in};
 
 /// A container with a second server that listens on its second port only `later`, and a host with a socket for each.
 fn with_a_later_port(later: u32, keys: &str) -> (Container, Host) {
@@ -83,23 +83,13 @@ fn whoever_comes_when_it_is_full_is_served_in_the_end() {
 #[test]
 fn a_stop_that_the_engine_never_had_is_not_repeated_under_a_client() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("engine.sock");
-    let engine = Recorder::new(&socket);
-    engine.rule("POST /stop", Action::HoldCall(Duration::from_secs(60)));
-    let plan = Plan::with_engine(&socket, &web.sidecar("web", "idle_timeout = \"500ms\"\nbusy_cpu = 0"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
-    let mut client = host.connect("web");
-    client.ask("echo one");
-    engine.asked("POST /stop", 0);
-    drop(engine);
-    host.event("web", "engine-unreachable");
+    let (dir, _host, mut client, _) = engine_vanishes_in("POST /stop", &web, "idle_timeout = \"500ms\"");
     let begun = Instant::now();
     let mut engine = None;
     while begun.elapsed() < Duration::from_secs(5) {
         assert_eq!(client.ask("echo in use"), "in use");
         if begun.elapsed() > Duration::from_secs(2) && engine.is_none() {
-            engine = Some(Recorder::new(&socket));
+            engine = Some(Recorder::new(&dir.path().join("engine.sock")));
         }
         thread::sleep(Duration::from_millis(50));
     }
@@ -108,17 +98,7 @@ fn a_stop_that_the_engine_never_had_is_not_repeated_under_a_client() {
 #[test]
 fn an_engine_that_goes_during_a_pause_costs_no_client() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("engine.sock");
-    let engine = Recorder::new(&socket);
-    engine.rule("POST /pause", Action::HoldCall(Duration::from_secs(60)));
-    let plan = Plan::with_engine(&socket, &web.sidecar("web", "pause_after = \"500ms\"\nbusy_cpu = 0"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
-    let mut quiet = host.connect("web");
-    quiet.ask("echo one");
-    engine.asked("POST /pause", 0);
-    drop(engine);
-    host.event("web", "engine-unreachable");
+    let (_dir, host, mut quiet, _) = engine_vanishes_in("POST /pause", &web, "pause_after = \"500ms\"");
     assert_eq!(quiet.ask("echo two"), "two");
     assert_eq!(host.connect("web").try_ask("echo new").ok().as_deref(), Some("new"));
 }

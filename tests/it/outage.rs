@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGSTOP};
 
-use crate::harness::{Action, Client, Container, Control, End, Engine, Host, Kind, Plan, Recorder, until};
+use crate::harness::{
+    Action, Client, Container, Control, End, Engine, Host, Kind, Plan, Recorder, engine_vanishes_in, until,
+};
 
 /// Answers each line with itself, in place of a container that only sleeps.
 fn echo_server() -> String {
@@ -204,19 +206,10 @@ fn an_engine_that_vanishes_in_the_middle_of_an_idle_stop_is_asked_again_when_it_
 #[test]
 fn who_comes_after_the_engine_has_vanished_in_a_stop_is_served_by_what_still_runs() {
     let web = Container::new("web", "");
-    let dir = tempfile::tempdir().unwrap();
-    let socket = dir.path().join("engine.sock");
-    let engine = Recorder::new(&socket);
-    engine.rule("POST /stop", Action::HoldCall(Duration::from_secs(60)));
-    let plan = Plan::with_engine(&socket, &web.sidecar("web", "idle_timeout = \"500ms\"\nbusy_cpu = 0"));
-    let host = plan.socket("web", Kind::Tcp4).listen();
-    let first = host.connect("web").ask("who");
-    engine.asked("POST /stop", 0);
-    drop(engine);
-    host.event("web", "engine-unreachable");
+    let (dir, host, _client, first) = engine_vanishes_in("POST /stop", &web, "idle_timeout = \"500ms\"");
     let second = host.connect("web").ask("who");
     assert_eq!(first.split(' ').next(), second.split(' ').next());
-    let engine = Recorder::new(&socket);
+    let engine = Recorder::new(&dir.path().join("engine.sock"));
     host.event("web", "slept");
     assert_eq!((engine.calls("POST /stop").len(), engine.calls("POST /start").len()), (1, 0));
     assert_eq!(web.status(), "exited");

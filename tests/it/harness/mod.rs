@@ -36,7 +36,7 @@ pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};
-pub use scene::behind_recorder;
+pub use scene::{behind_recorder, engine_vanishes_in};
 pub use spawn::{output, spawn, spawn_with};
 pub use tape::Tape;
 pub use town::{Town, home};
