@@ -28,6 +28,12 @@ mod connections;
 mod activity;
 // the state file and its lock
 mod state;
+// a sidecar as it is shown to others
+mod shown;
+// what the state file holds
+mod record;
+// why a sidecar is as it is
+mod why;
 // what the sidecars of a helper say of themselves
 mod status;
 // what is told of a sidecar, in words
@@ -60,6 +66,8 @@ mod config;
 // the header that tells a container who its client is
 mod proxy_protocol;
 
+// the time of day, and times as people read them
+mod clock;
 // a file that one process at a time has
 mod lock;
 // how many connections fit

@@ -1,6 +1,6 @@
 //! A file that one process at a time has, and that says who.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -26,4 +26,19 @@ pub fn try_lock(path: &Path, holder: &str) -> io::Result<Result<Flock<File>, Str
         }
         Err((_, error)) => Err(error.into()),
     }
+}
+
+/// The process that has the lock now, if it wrote its id into the file: found in /proc/locks (proc_locks(5)), without a lock of
+/// our own. None where that process is not to be seen from here.
+pub fn holder(path: &Path) -> Option<u32> {
+    let pid = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    // Not by device and inode, which overlayfs tells otherwise than /proc/locks.
+    let is_its = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let kind = [words.next(), words.next(), words.next()];
+        kind == [Some("FLOCK"), Some("ADVISORY"), Some("WRITE")]
+            && words.next().and_then(|word| word.parse().ok()) == Some(pid)
+    };
+    locks.lines().any(is_its).then_some(pid)
 }

@@ -9,58 +9,18 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::fcntl::Flock;
-use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use crate::lock::try_lock;
+use crate::clock::now_ms;
+use crate::lock::{holder, try_lock};
 use crate::name::Name;
+use crate::record::{Record, State, Totals, VERSION};
+use crate::why::Why;
 
-const VERSION: u32 = 1;
 const DEFAULT_DIRECTORY: &str = "/var/lib/rouse";
-
-/// What a sidecar is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// The container is stopped.
-    Asleep,
-    /// A start was asked for.
-    Waking,
-    /// The container runs.
-    Awake,
-    /// A pause was asked for.
-    Pausing,
-    /// The container is frozen.
-    Paused,
-    /// A stop was asked for.
-    Sleeping,
-}
-
-/// What the state file holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    version: u32,
-    /// The sidecar.
-    pub sidecar: String,
-    /// Its container.
-    pub container: String,
-    /// What it is doing.
-    pub state: State,
-    /// Since when, in milliseconds of Unix time.
-    pub since_ms: u64,
-    /// The boot in which this was written: what was under way in another one is not any more.
-    pub boot_id: String,
-    /// The container's id in the engine, while it is up or something is under way.
-    pub container_id: Option<String>,
-    /// The engine's StartedAt of the run that a stop was asked for, so that no later run is stopped in its place.
-    pub started_at: Option<String>,
-    /// Wakes that have failed since the last one that did not.
-    pub failures: u32,
-    /// The process that wrote it.
-    pub pid: u32,
-}
 
 /// Why the state of a sidecar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +47,8 @@ pub struct StateFile {
     path: Option<PathBuf>,
     _lock: Option<Flock<File>>,
     record: Record,
+    /// Until when the time awake is counted.
+    counted: Instant,
 }
 
 impl StateFile {
@@ -98,14 +60,22 @@ impl StateFile {
             container: String::new(),
             state: State::Asleep,
             since_ms: now_ms(),
+            why: Why::Unasked,
+            connections: 0,
+            totals: Totals::default(),
+            recent_wakes_ms: Vec::new(),
+            last_failure: None,
+            holds: Vec::new(),
             boot_id: boot_id(),
             container_id: None,
             started_at: None,
             failures: 0,
             pid: process::id(),
+            written_ms: now_ms(),
         };
-        let in_memory =
-            |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
+        let in_memory = |record, error| {
+            (StateFile { path: None, _lock: None, record, counted: Instant::now() }, Kept::InMemory(error))
+        };
         let lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string()) {
             Ok(Ok(lock)) => lock,
             Ok(Err(holder)) => return Err(Refused::Taken(holder)),
@@ -116,8 +86,17 @@ impl StateFile {
             Ok(Some(record)) if record.boot_id == fresh.boot_id && !fresh.boot_id.is_empty() => {
                 (Record { pid: fresh.pid, ..record }, Kept::InFile)
             }
-            // From another boot: only the count of failures still says something.
-            Ok(Some(record)) => (Record { failures: record.failures, ..fresh }, Kept::InFile),
+            // From another boot: what was counted still holds, what was under way does not.
+            Ok(Some(record)) => (
+                Record {
+                    failures: record.failures,
+                    totals: record.totals,
+                    recent_wakes_ms: record.recent_wakes_ms,
+                    last_failure: record.last_failure,
+                    ..fresh
+                },
+                Kept::InFile,
+            ),
             Ok(None) => (fresh, Kept::InFile),
             Err(error) => {
                 let aside = directory.join(format!("{sidecar}.json.bad"));
@@ -125,7 +104,7 @@ impl StateFile {
                 (fresh, Kept::SetAside(aside, error))
             }
         };
-        Ok((StateFile { path: Some(path), _lock: Some(lock), record }, kept))
+        Ok((StateFile { path: Some(path), _lock: Some(lock), record, counted: Instant::now() }, kept))
     }
 
     /// What was written last.
@@ -151,8 +130,16 @@ impl StateFile {
         if self.record == before {
             return;
         }
+        let now = Instant::now();
+        let passed = now.duration_since(std::mem::replace(&mut self.counted, now)).as_millis() as u64;
+        match before.state {
+            State::Asleep | State::Waking => {}
+            State::Awake | State::Pausing | State::Sleeping => self.record.totals.awake_ms += passed,
+            State::Paused => self.record.totals.paused_ms += passed,
+        }
+        self.record.written_ms = now_ms();
         if self.record.state != before.state {
-            self.record.since_ms = now_ms();
+            self.record.since_ms = self.record.written_ms;
         }
         let Some(path) = &self.path else { return };
         if let Err(error) = write(path, &self.record) {
@@ -178,6 +165,40 @@ pub fn is_waking(directory: &Path, sidecar: &Name) -> bool {
     matches!(record, Ok(Some(record)) if record.state == State::Waking && record.boot_id == boot_id())
 }
 
+/// What is known of a sidecar that a helper has had: for those who look, whether or not a helper lives. An error is a torn or
+/// foreign file, or one that may not be read.
+pub fn look(directory: &Path, sidecar: &Name) -> io::Result<Option<Record>> {
+    read(&directory.join(format!("{sidecar}.json")))
+}
+
+/// The sidecars of which there is a state file.
+pub fn sidecars(directory: &Path) -> io::Result<Vec<Name>> {
+    let files = match fs::read_dir(directory) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for file in files {
+        let file = file?.file_name();
+        let stem = file.to_str().and_then(|file| file.strip_suffix(".json"));
+        names.extend(stem.and_then(|stem| Name::new(stem).ok()));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The process id of the helper that has this sidecar now. Whoever looks must not take the lock, not even for a moment: a
+/// helper that starts then would be refused.
+pub fn helper(directory: &Path, sidecar: &Name) -> Option<u32> {
+    holder(&directory.join(format!("{sidecar}.lock")))
+}
+
+/// Whether a record was written in this boot of the machine.
+pub fn is_of_this_boot(record: &Record) -> bool {
+    record.boot_id == boot_id()
+}
+
 fn read(path: &Path) -> io::Result<Option<Record>> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -198,11 +219,6 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(record)?)?;
     file.write_all(b"\n")?;
     fs::rename(fresh, path)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as u64
 }
 
 /// random(4): a fresh id at each boot; empty where there is no /proc.

@@ -1,12 +1,24 @@
 //! The command line.
 
-mod check; // what is wrong with the configuration
+mod add; // config and drop-in for a container that exists
+mod call; // a command that is a call of the control socket
+mod check; // what will not work, and how to mend it
+mod hold; // keep it awake
+mod is_running; // does its container run
+mod metrics; // what was counted, for Prometheus
+mod remove; // what `add` wrote, gone
 mod run; // the helper
+mod sleep; // put it to sleep
+mod status; // a table of all sidecars
+mod touch; // count as use
+mod wake; // wake it
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::name::Name;
 
 /// EX_CONFIG of sysexits.h: nothing that another try would mend.
 const EX_CONFIG: u8 = 78;
@@ -26,20 +38,57 @@ struct Arguments {
 enum Command {
     /// The helper: systemd starts it with its sockets, on the first connection
     Run,
-    /// Say what is wrong with the configuration
+    /// Show all sidecars, or these; wakes and starts nothing
+    Status(status::Arguments),
+    /// Wake a sidecar and wait until it is ready; counts as use
+    Wake {
+        /// The sidecar
+        name: Name,
+    },
+    /// Count as use of a sidecar; wakes nothing
+    Touch {
+        /// The sidecar
+        name: Name,
+    },
+    /// Say by the exit code whether its container runs: 0 yes, 3 no, 4 no such sidecar, 1 unknown
+    IsRunning {
+        /// The sidecar
+        name: Name,
+    },
+    /// Wake a sidecar and keep it awake until interrupted
+    Hold(hold::Arguments),
+    /// Put a sidecar to sleep now, unless it is in use
+    Sleep(sleep::Arguments),
+    /// Say what will not work, and how to mend it
     Check {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
+    /// Write configuration and socket for containers that exist
+    Add(add::Arguments),
+    /// Remove what `add` has written
+    Remove(remove::Arguments),
+    /// Print what was counted of all sidecars, in the format of Prometheus
+    Metrics(metrics::Arguments),
 }
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let Arguments { config, command } = Arguments::parse();
+    let config = config.as_deref();
     match command {
-        Command::Run => run::run(config.as_deref()),
-        Command::Check { json } => check::run(config.as_deref(), json),
+        Command::Run => run::run(config),
+        Command::Status(arguments) => status::run(config, &arguments),
+        Command::Wake { name } => wake::run(&name),
+        Command::Touch { name } => touch::run(&name),
+        Command::IsRunning { name } => is_running::run(config, &name),
+        Command::Hold(arguments) => hold::run(&arguments),
+        Command::Sleep(arguments) => sleep::run(config, &arguments),
+        Command::Check { json } => check::run(config, json),
+        Command::Add(arguments) => add::run(config, &arguments),
+        Command::Remove(arguments) => remove::run(&arguments),
+        Command::Metrics(arguments) => metrics::run(&arguments),
     }
 }
 

@@ -10,8 +10,8 @@ use crate::calls::{Refusal, RefusalKind};
 use crate::config;
 use crate::engine::{Change, Error, Event, Watch};
 use crate::events;
+use crate::record::State;
 use crate::room::Room;
-use crate::state::State;
 use crate::wake::start;
 
 /// How often a porch is looked at where clients stand who have sent nothing yet.

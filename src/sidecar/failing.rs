@@ -12,10 +12,10 @@ use crate::engine::Watch;
 use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
+use crate::record::State;
 use crate::room::{Room, Visit};
 use crate::route::Route;
 use crate::socket::Address;
-use crate::state::State;
 
 /// The pause after a failed wake, which doubles with each one up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -17,8 +17,8 @@ use crate::connections::{Connections, Happening};
 use crate::engine::{Change, Container, Error, Event, Watch};
 use crate::failure::Failure;
 use crate::name::Name;
+use crate::record::State;
 use crate::room::{Room, Visit};
-use crate::state::State;
 use crate::wake::until_answering;
 
 /// How often the status line follows the count of connections.

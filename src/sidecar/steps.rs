@@ -10,8 +10,8 @@ use crate::events;
 use crate::failure::Failure;
 use crate::journal;
 use crate::name::Name;
+use crate::record::State;
 use crate::room::Room;
-use crate::state::State;
 use crate::wake::last_words;
 
 impl Sidecar {

@@ -10,9 +10,10 @@ use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::group::GroupLock;
 use crate::name::Name;
+use crate::record::State;
 use crate::requirements::Requirements;
 use crate::room::Room;
-use crate::state::{self, State};
+use crate::state;
 use crate::wake::{Answering, start, until_answering};
 
 /// How often a container that was on its way down when it was to be started is started.

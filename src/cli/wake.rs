@@ -1,0 +1,9 @@
+//! `rouse wake`.
+
+use std::process::ExitCode;
+
+use crate::name::Name;
+
+pub fn run(_name: &Name) -> ExitCode {
+    ExitCode::FAILURE
+}
