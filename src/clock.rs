@@ -24,6 +24,11 @@ pub fn span(duration: Duration) -> String {
     words.map(|(_, (count, unit))| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
+/// The moment that is so far away from now.
+pub fn after(wait: Duration, now_ms: u64) -> u64 {
+    now_ms.saturating_add(wait.as_millis() as u64)
+}
+
 /// From now until then, nothing if that is past.
 pub fn until(then_ms: u64, now_ms: u64) -> Duration {
     Duration::from_millis(then_ms.saturating_sub(now_ms))

@@ -13,7 +13,7 @@ use tokio::time::{Interval, interval};
 
 use crate::calls::{Directory, line};
 use crate::config::{self, Config};
-use crate::control::server::answer;
+use crate::control::server::{Desk, answer};
 use crate::engine::Engines;
 use crate::events;
 use crate::journal;
@@ -103,6 +103,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
         lives.spawn_local(live(seat, around.clone()));
     }
 
+    let desk = Rc::new(Desk { directory, board: board.clone() });
     let mut calls = JoinSet::new();
     let mut watchdog = systemd::watchdog_period().map(interval);
     loop {
@@ -118,7 +119,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
             // On behalf of one that has no settings yet, for each of its clients: of the others it would tell too often.
             Some(()) = reloads.recv() => drop(house.reload()),
             (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
-                calls.spawn_local(answer(caller, directory.clone()));
+                calls.spawn_local(answer(caller, desk.clone()));
             }
             Some(_) = calls.join_next() => {}
             () = board.one_rests() => {}

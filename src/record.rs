@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::now_ms;
+use crate::relay;
 use crate::why::{Holder, Why};
 
 /// The version of what follows.
@@ -141,6 +143,27 @@ impl Totals {
 }
 
 impl Record {
+    /// What it is doing as one sees it from outside: it wakes until its first client is let through.
+    pub fn doing(&self) -> State {
+        match self.why {
+            Why::Turn { .. } | Why::Requires { .. } | Why::Starting | Why::Unready { .. } => State::Waking,
+            _ => self.state,
+        }
+    }
+
+    /// All connections that there have been, and how many of them are open.
+    pub fn count(&mut self, all: relay::Totals, open: usize) {
+        self.connections = open;
+        self.totals.connections = all.connections;
+        self.totals.bytes_up = all.up;
+        self.totals.bytes_down = all.down;
+    }
+
+    /// Notes what went wrong.
+    pub fn note_failure(&mut self, reason: &str) {
+        self.last_failure = Some(LastFailure { at_ms: now_ms(), reason: reason.to_owned() });
+    }
+
     /// Counts a wake that ended ready.
     pub fn count_wake(&mut self, took: Duration) {
         self.totals.count_wake(took);

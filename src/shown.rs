@@ -33,12 +33,17 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Whether nobody can tell what its container does.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.why, Why::EngineUnreachable { .. } | Why::Rejected { .. })
+    }
+
     /// A record, as it is shown at some moment.
     pub fn of(record: &Record, now_ms: u64) -> Shown {
         Shown {
             sidecar: record.sidecar.clone(),
             container: record.container.clone(),
-            state: record.state,
+            state: record.doing(),
             running: record.state.is_up(),
             since_ms: record.since_ms,
             why: record.why.clone(),

@@ -6,7 +6,7 @@ mod failing; // what becomes of clients while it cannot be woken
 mod following; // what others do to a container that is up
 mod questions; // what the engine is asked about it
 mod serve; // from a container that is up to one that is unused or dead
-mod yielding; // another one that needs the group
+mod yielding; // those who want it asleep
 mod steps; // pausing, unpausing, sleeping, burying
 
 use std::convert::Infallible;
@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::activity::{Activity, Rules, Step};
+use crate::activity::{Activity, Rules};
 use crate::calls::{Calls, Refusal};
+use crate::clock::{self, now_ms};
 use crate::config::{self, Idle};
 use crate::connections::Connections;
 use crate::door::{Asks, Door};
@@ -28,8 +29,9 @@ use crate::holds::Holds;
 use crate::journal;
 use crate::name::Name;
 use crate::neighbours::Neighbours;
-use crate::record::State;
+use crate::record::{Record, State};
 use crate::relay::Pipes;
+use crate::relay::Totals;
 use crate::requirements::Requirements;
 use crate::room::Room;
 use crate::route::Route;
@@ -38,6 +40,7 @@ use crate::state::StateFile;
 use crate::status::Status;
 use crate::wake::Place;
 use crate::warnings::Warnings;
+use crate::why::{Step, Why};
 use serve::End;
 
 /// The settings in force, or why there are none.
@@ -92,7 +95,9 @@ struct Sidecar {
     /// The run of the container that the open connections go to.
     run: Option<Run>,
     /// Connections whose container is dead.
-    remains: JoinSet<()>,
+    remains: JoinSet<Totals>,
+    /// What there was of connections before those that are open, since the first helper.
+    past: Totals,
     /// Tries in a row to which the engine gave no answer.
     unanswered: u32,
     /// The last failure that was written down, which a look need not repeat.
@@ -148,6 +153,8 @@ pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
     let mut watch = Watch::new(engine.clone(), settings.container.clone());
     let door = Door::new(listeners.clone(), asks(&settings), settings.max_waiting);
     let mut room = Room::new(door, calls, most_waiting(&settings));
+    let counted = &state.record().totals;
+    let past = Totals { connections: counted.connections, up: counted.bytes_up, down: counted.bytes_down };
     let mut sidecar = Sidecar {
         name,
         listeners,
@@ -162,6 +169,7 @@ pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
         warnings: Warnings::default(),
         run: None,
         remains: JoinSet::new(),
+        past,
         unanswered: 0,
         told: None,
         is_away: false,
@@ -251,9 +259,9 @@ impl Sidecar {
         let is_another = self.run.as_ref().is_some_and(|run| *run != Run::of(&container));
         if is_another || !container.is_up() {
             self.part_with(connections);
-        }
-        if connections.is_empty() {
+        } else if connections.is_empty() {
             // What they begin with may have been set anew.
+            self.count(connections.totals());
             *connections = self.no_connections();
         }
         let mut up = if container.is_up() {
@@ -290,12 +298,14 @@ impl Sidecar {
                     false
                 }
                 End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await,
-                End::Yields(to, answer) => {
-                    let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await;
-                    match slept {
-                        true => answer.give(()),
-                        false => answer.refuse(Refusal::failed("the engine has not stopped its container")),
+                End::Unwanted(sleepers) => {
+                    let cause = sleepers.cause();
+                    let slept = self.sleep(up, &mut activity, cause, room, connections).await;
+                    if slept && sleepers.are_forceful() {
+                        self.holds.end_unrequired();
                     }
+                    let refusal = || Refusal::failed("the engine has not stopped its container");
+                    sleepers.answer(slept.then_some(()).ok_or_else(refusal));
                     slept
                 }
                 End::Died { found, by_hand } => {
@@ -319,6 +329,9 @@ impl Sidecar {
         }
         if self.run.as_ref() != Some(&run) {
             events::adopted(&self.settings, up.is_paused);
+            if self.holds.by().is_empty() {
+                self.restore_holds();
+            }
             self.run = Some(run);
         }
         if self.requirements.is_none() {
@@ -332,9 +345,17 @@ impl Sidecar {
     fn part_with(&mut self, connections: &mut Connections) {
         self.run = None;
         let old = std::mem::replace(connections, self.no_connections());
+        self.count(old.totals());
         if !old.is_empty() {
             self.remains.spawn_local(old.wind_up());
         }
+    }
+
+    /// These connections are past; their bytes count on.
+    fn count(&mut self, totals: Totals) {
+        self.past.join(totals);
+        let past = self.past;
+        self.tell(|record| record.count(past, 0));
     }
 
     fn no_connections(&self) -> Connections {
@@ -350,13 +371,46 @@ impl Sidecar {
         if state == State::Asleep {
             self.requirements = None;
         }
-        let name = &self.settings.container;
-        self.state.update(|record| {
+        let name = self.settings.container.clone();
+        self.tell(|record| {
             record.state = state;
-            record.container.clone_from(name);
+            record.container = name;
             record.container_id = container.map(|container| container.id.clone());
             record.started_at = container.map(|container| container.started_at().to_owned());
+            match state {
+                State::Asleep => {
+                    record.why = Why::Unasked;
+                    record.holds.clear();
+                    record.connections = 0;
+                }
+                State::Waking => record.why = Why::Starting,
+                State::Pausing => record.why = Why::Stepping { step: Step::Pause },
+                State::Sleeping => record.why = Why::Stepping { step: Step::Sleep },
+                // Serving tells.
+                State::Awake | State::Paused => {}
+            }
         });
+    }
+
+    /// Changes the record, in the state file and for whoever looks.
+    fn tell(&mut self, change: impl FnOnce(&mut Record)) {
+        self.state.update(change);
+        self.status.say(self.state.record());
+    }
+
+    /// Why it is as it is.
+    fn explain(&mut self, why: Why) {
+        self.tell(|record| record.why = why);
+    }
+
+    /// The holds that have not ended with the helper that gave them: its container has not either.
+    fn restore_holds(&mut self) {
+        let now = now_ms();
+        for holder in self.state.record().holds.clone() {
+            if let Some(until) = holder.until_ms.filter(|until| *until > now) {
+                self.holds.keep(holder, clock::until(until, now));
+            }
+        }
     }
 
     fn rules(&self) -> Rules {

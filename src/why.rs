@@ -1,7 +1,5 @@
 //! Why a sidecar is as it is: what keeps it awake, or what keeps it from being awake.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{span, until};
@@ -109,6 +107,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Somebody who holds it for as long as a request lasts.
+    pub fn named(by: impl Into<String>) -> Holder {
+        Holder { by: by.into(), requires: false, until_ms: None }
+    }
+
     /// As one reads it best, at some moment.
     pub fn text(&self, now_ms: u64) -> String {
         match (self.requires, self.until_ms) {
@@ -128,7 +131,7 @@ impl Why {
             Why::Turn { group } => format!("waiting for its turn in group {group}"),
             Why::Requires { sidecars } => format!("waiting for {}", sidecars.join(", ")),
             Why::Starting => "the engine starts its container".into(),
-            Why::Unready { awaited } => format!("waiting: {awaited}"),
+            Why::Unready { awaited } => format!("waiting for {awaited}"),
             Why::Unused { next: Step::Pause, at_ms } => format!("pauses in {}", wait(at_ms)),
             Why::Unused { next: Step::Sleep, at_ms } => format!("sleeps in {}", wait(at_ms)),
             Why::Busy { percent } => format!("busy: {percent} % CPU"),
@@ -154,9 +157,4 @@ impl Why {
             Why::Rejected { error } => format!("configuration rejected: {error}"),
         }
     }
-}
-
-/// Until a moment so far away, in milliseconds of Unix time.
-pub fn in_ms(now_ms: u64, wait: Duration) -> u64 {
-    now_ms.saturating_add(wait.as_millis() as u64)
 }

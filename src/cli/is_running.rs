@@ -1,11 +1,66 @@
-//! `rouse is-running`: does its container run.
+//! `rouse is-running`: whether the container of a sidecar runs or is frozen, by the exit code.
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::call::{block_on, socket};
+use crate::calls::{Refusal, RefusalKind};
+use crate::config::{self, Config};
+use crate::control::client;
+use crate::engine::{Engines, Error};
 use crate::name::Name;
+use crate::state;
 
-/// Says it by the exit code.
-pub fn run(_config: Option<&Path>, _name: &Name) -> ExitCode {
-    ExitCode::FAILURE
+/// Asleep, as the LSB has it for services that do not run.
+const ASLEEP: u8 = 3;
+/// Nobody knows a sidecar of this name, as the LSB has it.
+const UNKNOWN: u8 = 4;
+
+/// Says it.
+pub fn run(config: Option<&Path>, name: &Name) -> ExitCode {
+    let config = Config::read(config);
+    if !is_known(&config, name) {
+        eprintln!(
+            "rouse: {name}: no such sidecar: it has no table in the configuration and no control socket"
+        );
+        eprintln!("rouse: rouse status shows all that are known");
+        return ExitCode::from(UNKNOWN);
+    }
+    let asked = block_on(async {
+        match config.sidecar(name) {
+            Ok(settings) => ask(&settings).await,
+            Err(errors) => Err(rejected(&errors)),
+        }
+    });
+    match asked {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(ASLEEP),
+        Err(refusal) => {
+            eprintln!("rouse: {name}: {refusal}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_known(config: &Config, name: &Name) -> bool {
+    let has_record = || state::look(&state::directory(), name).is_ok_and(|record| record.is_some());
+    config.names().any(|other| other == name) || socket(name).exists() || has_record()
+}
+
+/// Asks the engine; where this user may not, the sidecar's helper.
+async fn ask(settings: &config::Sidecar) -> Result<bool, Refusal> {
+    let refused = match Engines::default().at(settings.engine.as_deref()).inspect(&settings.container).await {
+        Ok(container) => return Ok(container.is_up()),
+        Err(Error::NoSuchContainer { .. }) => return Ok(false),
+        Err(error) => error,
+    };
+    match client::show(&socket(&settings.name), &settings.name).await {
+        Ok(shown) if !shown.is_in_doubt() => Ok(shown.running),
+        _ => Err(Refusal::new(RefusalKind::Failed, refused.to_string(), "or be a member of group rouse")),
+    }
+}
+
+fn rejected(errors: &[config::Error]) -> Refusal {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
 }

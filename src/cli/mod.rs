@@ -6,6 +6,7 @@ mod check; // what will not work, and how to mend it
 mod hold; // keep it awake
 mod is_running; // does its container run
 mod metrics; // what was counted, for Prometheus
+mod progress; // a line on the terminal while a wake takes its time
 mod remove; // what `add` wrote, gone
 mod run; // the helper
 mod sleep; // put it to sleep

@@ -127,4 +127,11 @@ impl Totals {
         self.up += meter.up.bytes();
         self.down += meter.down.bytes();
     }
+
+    /// What others have been.
+    pub fn join(&mut self, others: Totals) {
+        self.connections += others.connections;
+        self.up += others.up;
+        self.down += others.down;
+    }
 }

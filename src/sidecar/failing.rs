@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Sidecar;
 use crate::calls::Refusal;
+use crate::clock::{self, now_ms};
 use crate::connections::Connections;
 use crate::engine::Watch;
 use crate::events;
@@ -16,6 +17,7 @@ use crate::record::State;
 use crate::room::{Room, Visit};
 use crate::route::Route;
 use crate::socket::Address;
+use crate::why::Why;
 
 /// The pause after a failed wake, which doubles with each one up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -47,16 +49,20 @@ impl Sidecar {
                 return;
             }
         }
-        let what = if failure.is_open() { "engine unreachable" } else { "wake failed" };
-        self.status.set(format!("{what}: {reason}; next try in {}", took(pause)));
+        let next_ms = clock::after(pause, now_ms());
         let refusal = Refusal::failed(&reason);
         let clients = room.turn_away(&refusal);
         if failure.is_open() {
             self.tell_unreachable(&reason, clients);
+            let why = Why::EngineUnreachable { reason, address: None, next_ms: Some(next_ms) };
+            self.explain(why);
         } else {
             let dead = matches!(failure, Failure::Died { .. });
-            self.state.update(|record| {
+            self.tell(|record| {
                 record.failures = tries.saturating_add(1);
+                record.totals.wakes_failed += 1;
+                record.note_failure(&reason);
+                record.why = Why::Failed { reason: reason.clone(), next_ms };
                 if dead || record.state == State::Waking {
                     record.state = State::Asleep;
                 }
@@ -86,7 +92,11 @@ impl Sidecar {
         watch: &mut Watch,
         connections: &mut Connections,
     ) {
-        self.status.set(format!("engine unreachable: clients are connected straight to {address}"));
+        self.explain(Why::EngineUnreachable {
+            reason: reason.to_owned(),
+            address: Some(address.to_string()),
+            next_ms: None,
+        });
         self.tell_unreachable(reason, 0);
         let refusal = Refusal::failed(reason);
         for client in room.open() {
@@ -106,7 +116,8 @@ impl Sidecar {
                 visit = room.visit(!full) => match visit {
                     Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
-                    Visit::Yield(_, answer) => answer.refuse(refusal.clone()),
+                    Visit::Sleeper(sleeper) => sleeper.answer.refuse(refusal.clone()),
+                    Visit::Touch(answer) | Visit::Watcher(answer) => answer.give(()),
                 },
             }
         }

@@ -8,18 +8,18 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::following::Found;
 use super::questions::{Questions, Told};
-use super::yielding::Asker;
+use super::yielding::Sleepers;
 use super::{Sidecar, Up};
-use crate::activity::{Activity, Next, Rules, Sight, Step};
-use crate::calls::Answer;
+use crate::activity::{Activity, Next, Rules, Sight};
+use crate::clock::now_ms;
 use crate::config::Idle;
 use crate::connections::{Connections, Happening};
 use crate::engine::{Change, Container, Error, Event, Watch};
 use crate::failure::Failure;
-use crate::name::Name;
 use crate::record::State;
 use crate::room::{Room, Visit};
 use crate::wake::until_answering;
+use crate::why::{Step, Why};
 
 /// How often the status line follows the count of connections.
 const STATUS_PERIOD: Duration = Duration::from_secs(10);
@@ -37,8 +37,8 @@ pub enum End {
     Unused(Step),
     /// Frozen, and somebody wants something of it.
     Stirred,
-    /// Unused, and another one needs its group.
-    Yields(Name, Answer<()>),
+    /// Somebody wants it asleep, and nobody uses it, or that is no reason.
+    Unwanted(Sleepers),
     /// Ended, though not by us.
     Died {
         /// The container; none if it is not even there any more.
@@ -60,9 +60,10 @@ impl Sidecar {
     ) -> Result<End, Failure> {
         let mut look = pin!(sleep(Duration::ZERO));
         let mut questions = Questions::new(self.engine.clone(), self.settings.container.clone());
-        let mut asker = Asker::default();
+        let mut sleepers = Sleepers::default();
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
         activity.hurry(None);
+        room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
         let mut killed: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
         let mut period = interval(STATUS_PERIOD);
@@ -114,7 +115,7 @@ impl Sidecar {
                         },
                         Told::CpuTime(Ok((at, used))) => {
                             if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
-                                asker.refuse(&format!("busy: {percent} % CPU"), activity);
+                                sleepers.refuse(&format!("busy: {percent} % CPU"), activity);
                             }
                         }
                         Told::CpuTime(Err(error)) => {
@@ -132,7 +133,10 @@ impl Sidecar {
                     Happening::Ended if self.settings.idle == Idle::Connections => connections.count_use(),
                     Happening::Ended => {}
                 },
-                () = self.holds.one_ended() => activity.count_use(Instant::now()),
+                () = self.holds.one_ended() => {
+                    activity.count_use(Instant::now());
+                    self.show(up, activity, connections);
+                }
                 Ok(()) = self.latest.changed() => {
                     self.retime();
                     activity.set(self.rules());
@@ -143,7 +147,9 @@ impl Sidecar {
                     yield_now().await;
                     let now = Instant::now();
                     let sight = self.sight(up, connections);
-                    asker.consider(now, &sight, activity);
+                    if sleepers.consider(now, &sight, activity) {
+                        return Ok(End::Unwanted(sleepers));
+                    }
                     // Nothing is done on stale knowledge.
                     let sure = questions.are_answered() && watch.is_subscribed();
                     match activity.next(now, &sight) {
@@ -155,7 +161,7 @@ impl Sidecar {
                         // Where it is full, whoever is queued is served after the sleep rather than never.
                         Next::Take(step) if sure && (full || !room.is_asked()) => {
                             if questions.were_just_answered() {
-                                return Ok(asker.end(step));
+                                return Ok(sleepers.end(step));
                             }
                             questions.look();
                             look.as_mut().reset(now + SOON);
@@ -163,18 +169,28 @@ impl Sidecar {
                         Next::Measure | Next::Take(_) => look.as_mut().reset(now + SOON),
                     }
                 }
-                _ = period.tick() => self.show(up, connections),
+                _ = period.tick() => self.show(up, activity, connections),
                 visit = room.visit(!full) => match (visit, &up.route) {
-                    (Visit::Yield(to, answer), _) => {
-                        asker.comes(to, answer, activity);
+                    (Visit::Sleeper(sleeper), _) => {
+                        sleepers.add(sleeper, activity);
                         look.as_mut().reset(Instant::now());
+                    }
+                    (Visit::Touch(answer), _) => {
+                        activity.count_use(Instant::now());
+                        self.show(up, activity, connections);
+                        answer.give(());
+                    }
+                    (Visit::Watcher(answer), _) => {
+                        self.show(up, activity, connections);
+                        answer.give(());
                     }
                     // A frozen container accepts too: it is dialled while it thaws.
                     (Visit::Client(client), Some(route)) => if let Ok(address) = route.address(client.port) {
                         connections.dial(client.stream, address.clone(), route.grace(&address));
                     },
                     (Visit::Caller(caller), Some(_)) if !up.is_paused => {
-                        caller.answer.give(self.holds.take(&caller.by));
+                        self.give_hold(caller);
+                        self.show(up, activity, connections);
                     }
                     (visit, Some(_)) => {
                         room.keep(visit);
@@ -196,6 +212,7 @@ impl Sidecar {
     ) -> Result<(), Failure> {
         let begun = Instant::now();
         let deadline = begun + self.settings.wake_timeout;
+        self.explain(Why::Unready { awaited: self.awaited() });
         let answering = until_answering(self.place(), room, watch, deadline).await?;
         self.woken(&answering, begun, room);
         connections.thaw();
@@ -213,8 +230,16 @@ impl Sidecar {
         }
     }
 
-    pub(super) fn show(&self, up: &Up, connections: &Connections) {
-        let state = if up.is_paused { "paused" } else { "awake" };
-        self.status.set(format!("{state}, open connections: {}", connections.len()));
+    /// Says what it does and why, for whoever looks.
+    pub(super) fn show(&mut self, up: &Up, activity: &Activity, connections: &Connections) {
+        let why = activity.why(Instant::now(), now_ms(), &self.sight(up, connections));
+        let mut all = self.past;
+        all.join(connections.totals());
+        let holds = self.holds.timed();
+        self.tell(|record| {
+            record.why = why;
+            record.holds = holds;
+            record.count(all, connections.len());
+        });
     }
 }

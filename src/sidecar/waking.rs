@@ -3,6 +3,9 @@
 use tokio::time::Instant;
 
 use super::{Run, Sidecar, Surroundings, Up};
+use crate::calls::Refusal;
+use crate::clock::{self, now_ms};
+use crate::config::Ready;
 use crate::connections::Connections;
 use crate::engine::{Container, Started, Watch};
 use crate::events;
@@ -12,9 +15,10 @@ use crate::group::GroupLock;
 use crate::name::Name;
 use crate::record::State;
 use crate::requirements::Requirements;
-use crate::room::Room;
+use crate::room::{Caller, Room};
 use crate::state;
 use crate::wake::{Answering, start, until_answering};
+use crate::why::{Holder, Why};
 
 /// How often a container that was on its way down when it was to be started is started.
 const STARTS: usize = 3;
@@ -32,13 +36,13 @@ impl Sidecar {
         events::waking(&self.settings);
         let turn = self.take_turn(room).await?;
         self.wake_required(room).await?;
-        self.status.set(format!("waking: starting {}", self.settings.container));
         let may_begin = Instant::now();
         let mut tries = 1;
         let answering = loop {
             self.enter(State::Waking, Some(&container));
             let started = start(self.place(), &container.id, may_begin, room).await?;
             self.enter(State::Awake, Some(&container));
+            self.explain(Why::Unready { awaited: self.awaited() });
             // Whoever came while the engine took its time has a time of his own.
             let since = room.clients().first().map_or_else(Instant::now, |client| client.since);
             let deadline = since.max(may_begin) + self.settings.wake_timeout;
@@ -50,25 +54,29 @@ impl Sidecar {
         };
         // From the start on the engine tells the others of its group that it is up.
         drop(turn);
+        self.tell(|record| match answering.late {
+            true => record.totals.wakes_late += 1,
+            false => record.count_wake(begun.elapsed()),
+        });
         self.woken(&answering, begun, room);
         Ok(self.admit(answering, room, connections))
     }
 
-    async fn take_turn(&self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
+    async fn take_turn(&mut self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
+        if let Some(group) = &self.settings.exclusive {
+            self.explain(Why::Turn { group: group.to_string() });
+        }
         let Surroundings { engines, neighbours, .. } = &*self.around;
         let directory = state::directory();
-        if let Some(group) = &self.settings.exclusive {
-            self.status.set(format!("waking: waiting for its turn in group {group}"));
-        }
         meanwhile(room, take_turn(&self.settings, engines, neighbours, &directory)).await
     }
 
     async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
-        let Surroundings { neighbours, .. } = &*self.around;
         if !self.settings.requires.is_empty() {
-            let names: Vec<_> = self.settings.requires.iter().map(Name::as_str).collect();
-            self.status.set(format!("waking: waiting for {}", names.join(", ")));
+            let sidecars = self.settings.requires.iter().map(Name::to_string).collect();
+            self.explain(Why::Requires { sidecars });
         }
+        let Surroundings { neighbours, .. } = &*self.around;
         let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
         let woken = meanwhile(room, wake).await;
         let woken =
@@ -78,7 +86,7 @@ impl Sidecar {
     }
 
     pub(super) fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
-        self.state.update(|record| record.failures = 0);
+        self.tell(|record| record.failures = 0);
         (self.told, self.is_away) = (None, false);
         if !answering.late {
             events::ready(&self.settings, begun.elapsed(), room.clients().len());
@@ -109,8 +117,29 @@ impl Sidecar {
     }
 
     pub(super) fn answer_callers(&self, room: &mut Room) {
-        for caller in room.answer() {
-            caller.answer.give(self.holds.take(&caller.by));
+        room.answer().for_each(|caller| self.give_hold(caller));
+    }
+
+    /// Keeps it awake for a caller, or for as long as the caller has said.
+    pub(super) fn give_hold(&self, caller: Caller) {
+        let Caller { holder, lasting, answer, .. } = caller;
+        let Some(lasting) = lasting else { return answer.give(self.holds.take(holder)) };
+        let holder = Holder { until_ms: Some(clock::after(lasting, now_ms())), ..holder };
+        if self.holds.keep(holder.clone(), lasting) {
+            answer.give(self.holds.take(holder));
+        } else {
+            answer.refuse(Refusal::in_use("too many holds that last by themselves"));
+        }
+    }
+
+    /// What a container that runs must show to be ready, in words.
+    pub(super) fn awaited(&self) -> String {
+        match &self.settings.ready {
+            Ready::Tcp => "its port to accept a connection".into(),
+            Ready::Http(path) => format!("a response to GET {path}"),
+            Ready::HttpOk(path) => format!("a 2xx or 3xx response to GET {path}"),
+            Ready::Healthy => "its HEALTHCHECK to pass".into(),
+            Ready::Log(pattern) => format!("a line of its log that matches {}", pattern.as_str()),
         }
     }
 }
