@@ -372,6 +372,7 @@ impl Sidecar {
             self.requirements = None;
         }
         let name = self.settings.container.clone();
+        let awaited = self.awaited();
         self.tell(|record| {
             record.state = state;
             record.container = name;
@@ -386,6 +387,7 @@ impl Sidecar {
                 State::Waking => record.why = Why::Starting,
                 State::Pausing => record.why = Why::Stepping { step: Step::Pause },
                 State::Sleeping => record.why = Why::Stepping { step: Step::Sleep },
+                State::Awake if record.why == Why::Starting => record.why = Why::Unready { awaited },
                 // Serving tells.
                 State::Awake | State::Paused => {}
             }

@@ -214,7 +214,8 @@ impl Sidecar {
         let deadline = begun + self.settings.wake_timeout;
         self.explain(Why::Unready { awaited: self.awaited() });
         let answering = until_answering(self.place(), room, watch, deadline).await?;
-        self.woken(&answering, begun, room);
+        // It was up already: how long that took tells nothing of a wake.
+        self.woken(&answering, begun, room, |_| {});
         connections.thaw();
         self.enter(State::Awake, Some(&answering.container));
         *up = self.admit(answering, room, connections);

@@ -13,7 +13,7 @@ use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::group::GroupLock;
 use crate::name::Name;
-use crate::record::State;
+use crate::record::{Record, State};
 use crate::requirements::Requirements;
 use crate::room::{Caller, Room};
 use crate::state;
@@ -42,7 +42,6 @@ impl Sidecar {
             self.enter(State::Waking, Some(&container));
             let started = start(self.place(), &container.id, may_begin, room).await?;
             self.enter(State::Awake, Some(&container));
-            self.explain(Why::Unready { awaited: self.awaited() });
             // Whoever came while the engine took its time has a time of his own.
             let since = room.clients().first().map_or_else(Instant::now, |client| client.since);
             let deadline = since.max(may_begin) + self.settings.wake_timeout;
@@ -54,11 +53,10 @@ impl Sidecar {
         };
         // From the start on the engine tells the others of its group that it is up.
         drop(turn);
-        self.tell(|record| match answering.late {
+        self.woken(&answering, begun, room, |record| match answering.late {
             true => record.totals.wakes_late += 1,
             false => record.count_wake(begun.elapsed()),
         });
-        self.woken(&answering, begun, room);
         Ok(self.admit(answering, room, connections))
     }
 
@@ -85,8 +83,18 @@ impl Sidecar {
         Ok(())
     }
 
-    pub(super) fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
-        self.tell(|record| record.failures = 0);
+    /// It answers, or its clients are let through all the same; `count` notes what of that is worth it.
+    pub(super) fn woken(
+        &mut self,
+        answering: &Answering,
+        begun: Instant,
+        room: &Room,
+        count: impl FnOnce(&mut Record),
+    ) {
+        self.tell(|record| {
+            record.failures = 0;
+            count(record);
+        });
         (self.told, self.is_away) = (None, false);
         if !answering.late {
             events::ready(&self.settings, begun.elapsed(), room.clients().len());

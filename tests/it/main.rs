@@ -12,6 +12,7 @@ mod burst; // thousands of clients at one moment
 mod busy; // a container that works is in use, whoever is connected
 mod by_hand; // what somebody does to a container by hand is followed and never undone
 mod clients; // the usual clients of usual servers see through rouse what they see without it
+mod commands; // what an admin asks for in a terminal, and with which exit code it is answered
 mod configuration; // what a wrong file stops, and what it leaves working
 mod containers; // the container dies, vanishes, comes back, or was running before
 mod crowd; // many clients, many sidecars, full tables
@@ -38,6 +39,7 @@ mod reload; // when a changed configuration takes effect, and what that disturbs
 mod requires; // what a sidecar requires is woken before it and kept awake with it
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
+mod steering; // what is asked of a sidecar over its control socket is done, or refused with the reason
 mod succession; // what the next helper makes of a wake that was cut off
 mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness
