@@ -4,6 +4,7 @@ mod asleep; // from a look that finds nobody to the one who asks
 mod waking; // from the one who asks to a container that answers
 mod failing; // what becomes of clients while it cannot be woken
 mod following; // what others do to a container that is up
+mod telling; // what it says of itself
 mod questions; // what the engine is asked about it
 mod serve; // from a container that is up to one that is unused or dead
 mod yielding; // those who want it asleep
@@ -18,7 +19,6 @@ use tokio::time::Instant;
 
 use crate::activity::{Activity, Rules};
 use crate::calls::{Calls, Refusal};
-use crate::clock::{self, now_ms};
 use crate::config::{self, Idle};
 use crate::connections::Connections;
 use crate::door::{Asks, Door};
@@ -29,7 +29,7 @@ use crate::holds::Holds;
 use crate::journal;
 use crate::name::Name;
 use crate::neighbours::Neighbours;
-use crate::record::{Record, State};
+use crate::record::State;
 use crate::relay::Pipes;
 use crate::relay::Totals;
 use crate::requirements::Requirements;
@@ -40,7 +40,7 @@ use crate::state::StateFile;
 use crate::status::Status;
 use crate::wake::Place;
 use crate::warnings::Warnings;
-use crate::why::{Step, Why};
+use crate::why::Step;
 use serve::End;
 
 /// The settings in force, or why there are none.
@@ -351,68 +351,8 @@ impl Sidecar {
         }
     }
 
-    /// These connections are past; their bytes count on.
-    fn count(&mut self, totals: Totals) {
-        self.past.join(totals);
-        let past = self.past;
-        self.tell(|record| record.count(past, 0));
-    }
-
     fn no_connections(&self) -> Connections {
         Connections::new(self.name.clone(), self.around.pipes.clone(), self.settings.proxy_protocol)
-    }
-
-    /// The state of a container that is up, as it was found.
-    fn enter_as(&mut self, up: &Up) {
-        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
-    }
-
-    fn enter(&mut self, state: State, container: Option<&Container>) {
-        if state == State::Asleep {
-            self.requirements = None;
-        }
-        let name = self.settings.container.clone();
-        let awaited = self.awaited();
-        self.tell(|record| {
-            record.state = state;
-            record.container = name;
-            record.container_id = container.map(|container| container.id.clone());
-            record.started_at = container.map(|container| container.started_at().to_owned());
-            match state {
-                State::Asleep => {
-                    record.why = Why::Unasked;
-                    record.holds.clear();
-                    record.connections = 0;
-                }
-                State::Waking => record.why = Why::Starting,
-                State::Pausing => record.why = Why::Stepping { step: Step::Pause },
-                State::Sleeping => record.why = Why::Stepping { step: Step::Sleep },
-                State::Awake if record.why == Why::Starting => record.why = Why::Unready { awaited },
-                // Serving tells.
-                State::Awake | State::Paused => {}
-            }
-        });
-    }
-
-    /// Changes the record, in the state file and for whoever looks.
-    fn tell(&mut self, change: impl FnOnce(&mut Record)) {
-        self.state.update(change);
-        self.status.say(self.state.record());
-    }
-
-    /// Why it is as it is.
-    fn explain(&mut self, why: Why) {
-        self.tell(|record| record.why = why);
-    }
-
-    /// The holds that have not ended with the helper that gave them: its container has not either.
-    fn restore_holds(&mut self) {
-        let now = now_ms();
-        for holder in self.state.record().holds.clone() {
-            if let Some(until) = holder.until_ms.filter(|until| *until > now) {
-                self.holds.keep(holder, clock::until(until, now));
-            }
-        }
     }
 
     fn rules(&self) -> Rules {

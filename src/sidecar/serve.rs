@@ -11,7 +11,6 @@ use super::questions::{Questions, Told};
 use super::yielding::Sleepers;
 use super::{Sidecar, Up};
 use crate::activity::{Activity, Next, Rules, Sight};
-use crate::clock::now_ms;
 use crate::config::Idle;
 use crate::connections::{Connections, Happening};
 use crate::engine::{Change, Container, Error, Event, Watch};
@@ -222,25 +221,12 @@ impl Sidecar {
         Ok(())
     }
 
-    fn sight(&self, up: &Up, connections: &Connections) -> Sight {
+    pub(super) fn sight(&self, up: &Up, connections: &Connections) -> Sight {
         Sight {
             open: connections.seen(),
             last_use: connections.last_use(),
             holders: self.holds.by(),
             paused: up.is_paused,
         }
-    }
-
-    /// Says what it does and why, for whoever looks.
-    pub(super) fn show(&mut self, up: &Up, activity: &Activity, connections: &Connections) {
-        let why = activity.why(Instant::now(), now_ms(), &self.sight(up, connections));
-        let mut all = self.past;
-        all.join(connections.totals());
-        let holds = self.holds.timed();
-        self.tell(|record| {
-            record.why = why;
-            record.holds = holds;
-            record.count(all, connections.len());
-        });
     }
 }

@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::{Run, Sidecar, Surroundings, Up};
 use crate::calls::Refusal;
 use crate::clock::{self, now_ms};
-use crate::config::Ready;
 use crate::connections::Connections;
 use crate::engine::{Container, Started, Watch};
 use crate::events;
@@ -137,17 +136,6 @@ impl Sidecar {
             answer.give(self.holds.take(holder));
         } else {
             answer.refuse(Refusal::in_use("too many holds that last by themselves"));
-        }
-    }
-
-    /// What a container that runs must show to be ready, in words.
-    pub(super) fn awaited(&self) -> String {
-        match &self.settings.ready {
-            Ready::Tcp => "its port to accept a connection".into(),
-            Ready::Http(path) => format!("a response to GET {path}"),
-            Ready::HttpOk(path) => format!("a 2xx or 3xx response to GET {path}"),
-            Ready::Healthy => "its HEALTHCHECK to pass".into(),
-            Ready::Log(pattern) => format!("a line of its log that matches {}", pattern.as_str()),
         }
     }
 }
