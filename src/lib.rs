@@ -5,6 +5,11 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// all sidecars of this machine, looked at and not asked
+mod survey;
+// what a terminal shows well
+mod terminal;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 
