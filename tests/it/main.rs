@@ -38,6 +38,7 @@ mod reload; // when a changed configuration takes effect, and what that disturbs
 mod requires; // what a sidecar requires is woken before it and kept awake with it
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
+mod status; // whoever looks sees what is true, and neither wakes nor starts anything
 mod succession; // what the next helper makes of a wake that was cut off
 mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness

@@ -7,6 +7,9 @@ mod json; // for programs
 mod table; // one line each
 mod words; // figures as people read them
 
+#[cfg(test)]
+mod sample; // sidecars for the tests
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;

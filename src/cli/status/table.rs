@@ -156,3 +156,117 @@ pub fn reason_colour(why: &Why) -> Colour {
         _ => Colour::Plain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{NOW_MS, element};
+    use super::*;
+    use crate::why::Step;
+
+    fn machine() -> Vec<Element> {
+        let mut busy = element("kicad-mcp", State::Awake, Why::Busy { percent: 212 });
+        (busy.shown.connections, busy.shown.usual_wake_ms) = (12, Some(1_240));
+        (busy.shown.totals.bytes_up, busy.shown.totals.bytes_down) = (12_345_678, 3_456_789_012);
+        let reason = "exit code 127\n\x1b[31mno such file\x1b[0m: größe 日本".into();
+        let failed = Why::Failed { reason, next_ms: NOW_MS + 8_000 };
+        let mut failed = element("blender-worker", State::Asleep, failed);
+        failed.engine = Some(Said::Missing);
+        let mut off = element("ollama", State::Asleep, Why::Off);
+        (off.enabled, off.engine, off.shown.since_ms) = (false, None, None);
+        let paused =
+            element("web", State::Paused, Why::Unused { next: Step::Sleep, at_ms: NOW_MS + 192_000 });
+        vec![failed, busy, off, paused]
+    }
+
+    fn table(width: Option<usize>, colored: bool) -> String {
+        "\n".to_owned() + &render(&machine(), NOW_MS, &Terminal { width, colored })
+    }
+
+    #[test]
+    fn a_wide_terminal_has_all_columns_and_a_pipe_is_never_cut() {
+        let whole = "
+NAME            STATE   SINCE      CLIENTS  ENGINE    WAKE     UP    DOWN  WHY
+blender-worker  asleep  3 min ago        0  missing      -    0 B     0 B  wake failed: exit code 127 �[31mno such file�[0m: größe 日本, next try in 8 s
+kicad-mcp       awake   3 min ago       12  running  1.2 s  12 MB  3.5 GB  busy: 212 % CPU
+ollama          off     -                0  ?            -    0 B     0 B  not enabled
+web             paused  3 min ago        0  running      -    0 B     0 B  sleeps in 3 min 12 s
+";
+        assert_eq!(table(Some(200), false), whole);
+        assert_eq!(table(None, false), whole);
+    }
+
+    #[test]
+    fn narrower_ones_lose_what_matters_least() {
+        assert_eq!(
+            table(Some(100), false),
+            "
+NAME            STATE   SINCE      CLIENTS  ENGINE    WAKE     UP    DOWN  WHY
+blender-worker  asleep  3 min ago        0  missing      -    0 B     0 B  wake failed: exit code 1…
+kicad-mcp       awake   3 min ago       12  running  1.2 s  12 MB  3.5 GB  busy: 212 % CPU
+ollama          off     -                0  ?            -    0 B     0 B  not enabled
+web             paused  3 min ago        0  running      -    0 B     0 B  sleeps in 3 min 12 s
+"
+        );
+        assert_eq!(
+            table(Some(80), false),
+            "
+NAME            STATE   SINCE      CLIENTS  ENGINE   WHY
+blender-worker  asleep  3 min ago        0  missing  wake failed: exit code 127…
+kicad-mcp       awake   3 min ago       12  running  busy: 212 % CPU
+ollama          off     -                0  ?        not enabled
+web             paused  3 min ago        0  running  sleeps in 3 min 12 s
+"
+        );
+        assert_eq!(
+            table(Some(60), false),
+            "
+NAME            STATE   CLIENTS  WHY
+blender-worker  asleep        0  wake failed: exit code 127…
+kicad-mcp       awake        12  busy: 212 % CPU
+ollama          off           0  not enabled
+web             paused        0  sleeps in 3 min 12 s
+"
+        );
+        assert_eq!(
+            table(Some(40), false),
+            "
+NAME            STATE   WHY
+blender-worker  asleep  wake failed: ex…
+kicad-mcp       awake   busy: 212 % CPU
+ollama          off     not enabled
+web             paused  sleeps in 3 min…
+"
+        );
+    }
+
+    #[test]
+    fn at_any_width_no_line_is_longer_and_all_columns_stand_below_each_other() {
+        for width in 20..200 {
+            let text = table(Some(width), false);
+            let lines: Vec<_> = text.trim_start().lines().collect();
+            let starts: Vec<_> = lines[0]
+                .match_indices(" W")
+                .filter(|(place, _)| lines[0][*place..].starts_with(" WHY"))
+                .collect();
+            for line in &lines {
+                assert!(columns(line) <= width, "{width}: {line:?}");
+                if let [(gap, _)] = starts[..] {
+                    let before: String = line.chars().take(gap + 1).collect();
+                    assert!(before.ends_with(' '), "{width}: {line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn colours_change_nothing_but_the_colours() {
+        let colored = table(Some(100), true);
+        assert!(colored.contains("\x1b[32mawake\x1b[0m") && colored.contains("\x1b[31mwake failed"));
+        let mut plain = colored;
+        for code in ["0", "1", "2", "31", "32", "33", "34"] {
+            plain = plain.replace(&format!("\x1b[{code}m"), "");
+        }
+        let trimmed: Vec<_> = plain.lines().map(str::trim_end).collect();
+        assert_eq!(trimmed.join("\n") + "\n", table(Some(100), false));
+    }
+}
