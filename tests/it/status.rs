@@ -195,8 +195,8 @@ fn watch_gets_lines_that_fit_and_colours_when_asked() {
         text(&output(command.env("COLUMNS", "40")))
     };
     let table = shown(&[]);
-    let rows: Vec<_> = table.lines().take(2).map(|line| line.chars().count()).collect();
-    assert!(rows.iter().all(|columns| *columns <= 40) && rows[1] == 40, "{table}");
+    let row = table.lines().nth(1).unwrap();
+    assert!(row.ends_with('…') && row.chars().count() <= 40, "{table}");
     assert!(!table.contains('\x1b') && shown(&["--color", "always"]).contains("\x1b[31m"));
 }
 
@@ -208,8 +208,9 @@ fn fifty_sidecars_behind_a_silent_engine_are_told_of_within_its_one_deadline() {
     let config = dir.path().join("rouse.toml");
     let tables: String = (0..50).map(|number| format!("[sidecar.s{number}]\n")).collect();
     fs::write(&config, format!("[helper]\nengine = \"unix://{}\"\n{tables}", engine.display())).unwrap();
+    let nowhere = dir.path().join("nowhere");
     let begun = std::time::Instant::now();
-    let table = text(&output(&mut status(&config, dir.path(), dir.path(), &[])));
+    let table = text(&output(&mut status(&config, &nowhere, &nowhere, &[])));
     let took = begun.elapsed();
     assert_eq!(table.lines().filter(|line| line.contains(" ? ")).count(), 50, "{table}");
     assert_eq!(table.matches("has not answered").count(), 1, "{table}");
