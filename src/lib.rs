@@ -5,6 +5,11 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// all sidecars of this machine, looked at and not asked
+mod survey;
+// what a terminal shows well
+mod terminal;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 
@@ -68,6 +73,8 @@ mod proxy_protocol;
 
 // the time of day, and times as people read them
 mod clock;
+// the folders that all helpers and commands of one machine share
+mod places;
 // a file that one process at a time has
 mod lock;
 // how many connections fit

@@ -1,6 +1,5 @@
 //! The other sidecars, wherever they live: in this process, or behind their control sockets.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -8,11 +7,9 @@ use crate::calls::{Cause, Directory, Refusal};
 use crate::control::client;
 use crate::holds::Hold;
 use crate::name::Name;
+use crate::places::SOCKETS;
 use crate::socket::{Address, Listeners};
 use crate::why::Holder;
-
-/// Where rouse-control@.socket puts the control sockets.
-const SOCKETS: &str = "/run/rouse";
 
 /// Whom to ask for each sidecar.
 #[derive(Debug)]
@@ -51,11 +48,6 @@ impl Neighbours {
 /// The control socket of a sidecar, in the folder of all of them.
 pub fn socket(folder: &Path, name: &Name) -> PathBuf {
     folder.join(format!("{name}.sock"))
-}
-
-/// That folder for whoever has none of these sockets: `$RUNTIME_DIRECTORY`, else /run/rouse.
-pub fn folder() -> PathBuf {
-    env::var_os("RUNTIME_DIRECTORY").filter(|given| !given.is_empty()).map_or(SOCKETS.into(), PathBuf::from)
 }
 
 /// The folder of the control sockets: that of our own, as systemd passed it, since all of them have one template.

@@ -16,8 +16,8 @@ pub struct Shown {
     pub state: State,
     /// Whether its container runs or is frozen.
     pub running: bool,
-    /// Since when it is in its state.
-    pub since_ms: u64,
+    /// Since when it is in its state, as far as that is known: a helper always knows.
+    pub since_ms: Option<u64>,
     /// Why it is.
     pub why: Why,
     /// The same in words.
@@ -45,7 +45,7 @@ impl Shown {
             container: record.container.clone(),
             state: record.doing(),
             running: record.state.is_up(),
-            since_ms: record.since_ms,
+            since_ms: Some(record.since_ms),
             why: record.why.clone(),
             text: record.why.text(now_ms),
             connections: record.connections,

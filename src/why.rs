@@ -82,6 +82,15 @@ pub enum Why {
         /// The first of the errors.
         error: String,
     },
+    /// Its socket is not enabled; only `rouse status` says so.
+    Off,
+    /// It is up without a helper; only `rouse status` says so.
+    Unattended,
+    /// Its state file cannot be read; only `rouse status` says so.
+    Unreadable {
+        /// What is wrong with it.
+        error: String,
+    },
 }
 
 /// What is done with a container that nobody uses.
@@ -155,6 +164,9 @@ impl Why {
             }
             Why::EngineUnreachable { reason, .. } => format!("engine unreachable: {reason}"),
             Why::Rejected { error } => format!("configuration rejected: {error}"),
+            Why::Off => "not enabled".into(),
+            Why::Unattended => "no helper: the next one adopts it".into(),
+            Why::Unreadable { error } => format!("state file unreadable: {error}"),
         }
     }
 }

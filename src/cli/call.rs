@@ -9,10 +9,11 @@ use tokio::runtime::{Builder, LocalOptions};
 use crate::calls::{Refusal, RefusalKind};
 use crate::name::Name;
 use crate::neighbours;
+use crate::places;
 
 /// The control socket of a sidecar.
 pub fn socket(name: &Name) -> PathBuf {
-    neighbours::socket(&neighbours::folder(), name)
+    neighbours::socket(&places::sockets(), name)
 }
 
 /// Runs one command to its end, on one thread.

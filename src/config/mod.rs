@@ -8,6 +8,7 @@ use crate::name::Name;
 pub use error::Error;
 pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WakeOn, WhenLate};
 use source::Source;
+pub use suggest::closest;
 use walk::{Table, Walk};
 
 mod clash; // what is defined twice

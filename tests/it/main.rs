@@ -40,6 +40,7 @@ mod requires; // what a sidecar requires is woken before it and kept awake with 
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
 mod steering; // what is asked of a sidecar over its control socket is done, or refused with the reason
+mod status; // whoever looks sees what is true, and neither wakes nor starts anything
 mod succession; // what the next helper makes of a wake that was cut off
 mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness
