@@ -39,6 +39,7 @@ mod requires; // what a sidecar requires is woken before it and kept awake with 
 mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
 mod succession; // what the next helper makes of a wake that was cut off
+mod typescript; // old callers keep working: the functions of packaging/examples/typescript, run by node
 mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness
 mod wake_on_data; // who connects and sends nothing wakes nothing and disturbs nobody
