@@ -50,3 +50,6 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests; // whatever is shown is as docs/openapi.yaml says
