@@ -55,3 +55,6 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests; // whatever is shown is as docs/openapi.yaml says

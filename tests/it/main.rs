@@ -28,6 +28,7 @@ mod interruptions; // the helper or the engine goes away, at every stage
 mod lives; // whatever is done to a sidecar: one call at a time, an answer or an end for everybody, sleep
 mod load; // what must go on while bytes or clients never cease
 mod notifications; // what systemd is told, and when
+mod openapi; // the control socket answers as docs/openapi.yaml says, and in no other way
 mod outage; // the engine restarts, hangs or vanishes while containers run on or die with it
 mod pausing; // a container is frozen between its last use and its sleep, and thawed by whoever wants something of it
 mod pieces; // small pieces that have gathered unread
@@ -42,6 +43,7 @@ mod sequences; // whatever the two sides do: every byte and every end
 mod steering; // what is asked of a sidecar over its control socket is done, or refused with the reason
 mod status; // whoever looks sees what is true, and neither wakes nor starts anything
 mod succession; // what the next helper makes of a wake that was cut off
+mod typescript; // old callers keep working: the functions of packaging/examples/typescript, run by node
 mod unattended; // what is done by hand while no helper is there stands
 mod wake; // from the first client to its first byte: readiness, death, lateness
 mod wake_on_data; // who connects and sends nothing wakes nothing and disturbs nobody
