@@ -68,6 +68,8 @@ mod proxy_protocol;
 
 // the time of day, and times as people read them
 mod clock;
+// the folders that all helpers and commands of one machine share
+mod places;
 // a file that one process at a time has
 mod lock;
 // how many connections fit

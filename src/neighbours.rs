@@ -7,10 +7,8 @@ use crate::calls::{Directory, Refusal};
 use crate::control::client;
 use crate::holds::Hold;
 use crate::name::Name;
+use crate::places::SOCKETS;
 use crate::socket::{Address, Listeners};
-
-/// Where rouse-control@.socket puts the control sockets.
-const SOCKETS: &str = "/run/rouse";
 
 /// Whom to ask for each sidecar.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 //! What must outlive a helper is small: whether a start or a stop was asked for and not yet answered. The next helper
 //! repeats it before it does anything else, so that start and stop of one container never overlap.
 
-use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use crate::clock::now_ms;
 use crate::lock::{holder, try_lock};
 use crate::name::Name;
+use crate::places::given;
 use crate::record::{Record, State, Totals, VERSION};
 use crate::why::Why;
 
@@ -32,12 +32,7 @@ pub enum Refused {
 
 /// Where the state files are: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
 pub fn directory() -> PathBuf {
-    let given = env::var("STATE_DIRECTORY").unwrap_or_default();
-    // With several directories systemd joins them by colons.
-    match given.split(':').next() {
-        Some(first) if !first.is_empty() => first.into(),
-        _ => DEFAULT_DIRECTORY.into(),
-    }
+    given("STATE_DIRECTORY", DEFAULT_DIRECTORY)
 }
 
 /// The state of one sidecar, which this process alone may write. Without a directory to write to it is kept in memory
