@@ -6,12 +6,16 @@ mod check; // what will not work, and how to mend it
 mod hold; // keep it awake
 mod is_running; // does its container run
 mod metrics; // what was counted, for Prometheus
+mod names; // the sidecars that a shell may complete
 mod remove; // what `add` wrote, gone
 mod run; // the helper
 mod sleep; // put it to sleep
 mod status; // a table of all sidecars
 mod touch; // count as use
 mod wake; // wake it
+
+#[cfg(test)]
+mod documented; // the manual and the completions know the same commands and options
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -71,6 +75,9 @@ enum Command {
     Remove(remove::Arguments),
     /// Print what was counted of all sidecars, in the format of Prometheus
     Metrics(metrics::Arguments),
+    /// Print the names of all sidecars, for the completions of shells
+    #[command(hide = true)]
+    Names,
 }
 
 /// Runs the command that the process was called with.
@@ -89,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Add(arguments) => add::run(config, &arguments),
         Command::Remove(arguments) => remove::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
+        Command::Names => names::run(config),
     }
 }
 
