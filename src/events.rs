@@ -7,6 +7,9 @@ use crate::journal::{Details, Kind, event, quote, took};
 use crate::name::Name;
 use crate::relay::Totals;
 
+#[cfg(test)]
+mod catalog; // each is explained to who reads `journalctl -x`
+
 /// A client or a caller came; the container is to be started, after what it has to wait for.
 pub fn waking(sidecar: &Sidecar) {
     let container = &sidecar.container;

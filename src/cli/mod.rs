@@ -7,12 +7,16 @@ mod hold; // keep it awake
 mod is_running; // does its container run
 mod metrics; // what was counted, for Prometheus
 mod progress; // a line on the terminal while a wake takes its time
+mod names; // the sidecars that a shell may complete
 mod remove; // what `add` wrote, gone
 mod run; // the helper
 mod sleep; // put it to sleep
 mod status; // a table of all sidecars
 mod touch; // count as use
 mod wake; // wake it
+
+#[cfg(test)]
+mod documented; // the manual and the completions know the same commands and options
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +76,9 @@ enum Command {
     Remove(remove::Arguments),
     /// Print what was counted of all sidecars, in the format of Prometheus
     Metrics(metrics::Arguments),
+    /// Print the names of all sidecars, for the completions of shells
+    #[command(hide = true)]
+    Names,
 }
 
 /// Runs the command that the process was called with.
@@ -90,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Add(arguments) => add::run(config, &arguments),
         Command::Remove(arguments) => remove::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
+        Command::Names => names::run(config),
     }
 }
 

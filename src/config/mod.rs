@@ -29,6 +29,8 @@ mod walk; // the tables, key by key
 #[cfg(test)]
 mod annotated; // packaging/rouse.toml holds what it says
 #[cfg(test)]
+mod documented; // rouse.toml(5) has every key and its default
+#[cfg(test)]
 mod golden; // each case in tests/config, and what is said about it
 #[cfg(test)]
 mod properties; // whatever a file holds, reading it ends well
