@@ -111,7 +111,12 @@ fn line(record: &Record) -> String {
         Why::Turn { .. } | Why::Requires { .. } | Why::Unready { .. } => format!("waking: {text}"),
         Why::Stepping { step: Step::Pause } => format!("pausing {container}"),
         Why::Stepping { step: Step::Sleep } => format!("going to sleep: stopping {container}"),
-        Why::Failed { .. } | Why::EngineUnreachable { .. } | Why::Rejected { .. } => text,
+        Why::Failed { .. }
+        | Why::EngineUnreachable { .. }
+        | Why::Rejected { .. }
+        | Why::Off
+        | Why::Unattended
+        | Why::Unreadable { .. } => text,
         Why::Unused { .. } => is_open(record),
         Why::Busy { .. } | Why::Owes { .. } | Why::Held { .. } | Why::Connected { .. } | Why::Never => {
             format!("{}; {text}", is_open(record))

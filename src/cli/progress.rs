@@ -9,6 +9,7 @@ use crate::clock::{now_ms, span};
 use crate::name::Name;
 use crate::record::Record;
 use crate::state;
+use crate::terminal::{Terminal, When, cut, harmless};
 
 /// How often the line is written anew. Who wakes at once sees none.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -23,6 +24,7 @@ pub async fn shown<T>(name: &Name, done: impl Future<Output = T>) -> T {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     period.tick().await;
+    let width = Terminal::of_output(When::Auto).width.unwrap_or(80).saturating_sub(1);
     let mut is_drawn = false;
     loop {
         tokio::select! {
@@ -36,7 +38,9 @@ pub async fn shown<T>(name: &Name, done: impl Future<Output = T>) -> T {
             _ = period.tick() => {
                 // A state file that cannot be read costs the words, not the wake.
                 let record = state::look(&state::directory(), name).ok().flatten();
-                draw(&line(name, begun.elapsed(), record.as_ref(), now_ms()));
+                let line = line(name, begun.elapsed(), record.as_ref(), now_ms());
+                // A line that is broken could not be written anew.
+                draw(&cut(&line, width));
                 is_drawn = true;
             }
         }
@@ -53,10 +57,7 @@ fn line(name: &Name, elapsed: Duration, record: Option<&Record>, now_ms: u64) ->
     let seconds = elapsed.as_secs_f64();
     let mut line = format!("waking {name}: {seconds:.1} s");
     if let Some(record) = record {
-        // Control characters in what others wrote must not reach the terminal.
-        let text: String =
-            record.why.text(now_ms).chars().filter(|char| !char.is_control()).take(60).collect();
-        line.push_str(&format!(", {text}"));
+        line.push_str(&format!(", {}", harmless(&record.why.text(now_ms))));
         if let Some(usual) = record.usual_wake() {
             line.push_str(&format!(" (usually {})", brief(usual)));
         }

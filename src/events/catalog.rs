@@ -66,7 +66,8 @@ fn told() -> Vec<Entry> {
         unpaused(&sidecar, Some(second));
         unpaused(&sidecar, None);
         yielded(&sidecar, &sidecar.name, second, totals);
-        slept(&sidecar, second, totals);
+        slept(&sidecar, second, totals, None);
+        slept(&sidecar, second, totals, Some("told to"));
         died(&sidecar, "exit code 1", totals, "");
         config_rejected(&sidecar.name, &errors);
         reload_rejected(&sidecar.name, &errors);

@@ -21,6 +21,8 @@ fn every_why() -> Vec<Why> {
         | Why::Connected { .. } => {}
         Why::Never | Why::Stepping { .. } | Why::Failed { .. } | Why::EngineUnreachable { .. } => {}
         Why::Rejected { .. } => {}
+        // No helper says these of itself.
+        Why::Off | Why::Unattended | Why::Unreadable { .. } => {}
     }
     let holders = vec![
         Holder { by: "pid 812".into(), requires: false, until_ms: None },
@@ -73,7 +75,7 @@ fn whatever_is_shown_is_as_described_and_every_reason_is_described() {
             container: "web".into(),
             state: State::ALL[number % State::ALL.len()],
             running: true,
-            since_ms: 1,
+            since_ms: Some(1),
             text: why.text(0),
             why,
             connections: 0,
