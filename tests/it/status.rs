@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -82,15 +83,17 @@ fn asleep_awake_and_asleep_again_are_seen_and_looking_starts_no_helper() {
 
 #[test]
 fn a_container_that_a_killed_helper_has_left_is_awake_without_one() {
-    let (_web, host, folder) = web("idle_timeout = \"never\"");
+    let folder = tempfile::tempdir().unwrap();
+    let web = Container::new("web", "");
+    let plan = Plan::new(&web.sidecar("web", "idle_timeout = \"never\"")).socket("web", Kind::Tcp4);
+    let host = plan.control(folder.path(), "web").no_restart().listen();
     host.connect("web").ask("who");
-    let plan = tempfile::tempdir().unwrap();
-    // Its helper would be started anew at once: what it left is looked at in a copy.
-    fs::copy(host.state().join("web.json"), plan.path().join("web.json")).unwrap();
-    let left = only(&output(&mut status(&host.config_path, plan.path(), folder.path(), &["--json"])));
+    host.end_helper(Signal::SIGKILL);
+    let left = only(&look(&host, folder.path(), &["--json"]));
     assert_eq!((&left["state"], &left["helper"]), (&"awake".into(), &Value::Null), "{left}");
     assert_eq!(left["why"]["kind"], "unattended", "{left}");
     assert_eq!(left["connections"], 0, "{left}");
+    assert_eq!(host.look(|facts| facts.starts.len()), 1);
 }
 
 #[test]

@@ -85,7 +85,125 @@ fn why(known: &Known, record: Option<&Record>, state: State) -> Why {
         }
         _ if known.helper.is_none() && !known.enabled => Why::Off,
         _ if known.helper.is_none() && state != State::Asleep => Why::Unattended,
-        (.., Some(record)) if record.state == State::Asleep && state == State::Asleep => record.why.clone(),
+        // Of what the last helper said only what went wrong outlives it.
+        (.., Some(Record { why: why @ (Why::Failed { .. } | Why::EngineUnreachable { .. }), .. })) => {
+            why.clone()
+        }
         _ => Why::Unasked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::name::Name;
+    use crate::state::{StateFile, look};
+    use crate::why::Step;
+
+    const NOW_MS: u64 = 1_000;
+    const UNUSED: Why = Why::Unused { next: Step::Sleep, at_ms: 9_000 };
+
+    /// An enabled sidecar `web` whose helper, if it still lives, or else the last one has left it so.
+    fn known(left: Option<State>, helper: Option<u32>) -> (TempDir, Known) {
+        let (dir, name) = (tempfile::tempdir().unwrap(), Name::new("web").unwrap());
+        if let Some(left) = left {
+            let (mut file, _) = StateFile::open(dir.path(), &name).unwrap();
+            file.update(|record| {
+                (record.state, record.why, record.connections) = (left, UNUSED, 2);
+                record.totals.bytes_up = 7;
+            });
+        }
+        let settings = Config::read_in(Path::new("/nowhere")).sidecar(&name);
+        let record = look(dir.path(), &name);
+        (dir, Known { settings, enabled: true, helper, record, name })
+    }
+
+    fn element(known: &Known, said: Option<Said>) -> Element {
+        Element::of(known, said.ok_or_else(|| "no access".to_owned()), NOW_MS)
+    }
+
+    fn kind(why: &Why) -> String {
+        serde_json::to_value(why).unwrap()["kind"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_live_helpers_word_counts_whatever_the_engine_says() {
+        let (_dir, known) = known(Some(State::Awake), Some(812));
+        for said in [None, Some(Said::Running), Some(Said::Stopped)] {
+            let element = element(&known, said);
+            assert_eq!((element.word(), &element.shown.why), ("awake", &UNUSED));
+            assert_eq!((element.shown.connections, element.helper), (2, Some(812)));
+            assert!(element.shown.since_ms.is_some());
+        }
+    }
+
+    #[test]
+    fn without_a_helper_the_engine_tells_what_is_true_and_the_record_what_was() {
+        use Said::{Missing, Paused, Running, Stopped};
+        for (left, said, word, why, has_since) in [
+            (None, None, "asleep", "unasked", false),
+            (None, Some(Running), "awake", "unattended", false),
+            (Some(State::Awake), None, "awake", "unattended", true),
+            (Some(State::Awake), Some(Running), "awake", "unattended", true),
+            (Some(State::Awake), Some(Paused), "paused", "unattended", false),
+            (Some(State::Awake), Some(Missing), "asleep", "unasked", false),
+            (Some(State::Waking), Some(Running), "awake", "unattended", false),
+            (Some(State::Sleeping), Some(Stopped), "asleep", "unasked", false),
+            (Some(State::Asleep), Some(Running), "awake", "unattended", false),
+            (Some(State::Asleep), Some(Stopped), "asleep", "unasked", true),
+        ] {
+            let (_dir, known) = known(left, None);
+            let Element { shown, .. } = &element(&known, said);
+            let found = (shown.state.name(), kind(&shown.why), shown.since_ms.is_some(), shown.connections);
+            assert_eq!(found, (word, why.to_owned(), has_since, 0), "{left:?} {said:?}");
+        }
+    }
+
+    #[test]
+    fn of_another_boot_only_what_was_counted_still_holds() {
+        let (_dir, mut known) = known(Some(State::Awake), None);
+        if let Ok(Some(record)) = &mut known.record {
+            record.boot_id = "another".into();
+        }
+        let shown = element(&known, None).shown;
+        assert_eq!((shown.state, shown.why, shown.since_ms), (State::Asleep, Why::Unasked, None));
+        assert_eq!(shown.totals.bytes_up, 7);
+    }
+
+    #[test]
+    fn what_cannot_be_woken_is_off_unless_its_container_runs() {
+        let (_dir, mut known) = known(None, None);
+        known.enabled = false;
+        assert_eq!(element(&known, Some(Said::Stopped)).word(), "off");
+        assert_eq!(element(&known, Some(Said::Running)).word(), "awake");
+        assert_eq!(element(&known, Some(Said::Running)).shown.why, Why::Off);
+        known.helper = Some(812);
+        assert_eq!(element(&known, Some(Said::Stopped)).word(), "asleep");
+    }
+
+    #[test]
+    fn a_failure_outlives_the_helper_that_told_of_it() {
+        let (_dir, mut known) = known(Some(State::Asleep), None);
+        if let Ok(Some(record)) = &mut known.record {
+            record.why = Why::Failed { reason: "exit code 1".into(), next_ms: NOW_MS - 1 };
+        }
+        let text = element(&known, Some(Said::Stopped)).shown.text;
+        assert_eq!(text, "wake failed: exit code 1, the next connection tries again");
+    }
+
+    #[test]
+    fn what_is_wrong_is_the_reason() {
+        let (dir, mut known) = known(None, None);
+        let file = dir.path().join("rouse.toml");
+        std::fs::write(&file, "[sidecar.web]\nport = 0").unwrap();
+        known.settings = Config::read(Some(&file)).sidecar(&known.name);
+        assert!(element(&known, None).shown.text.starts_with("configuration rejected: "));
+        known.record = Err(std::io::Error::other("torn"));
+        assert_eq!(element(&known, None).shown.text, "state file unreadable: torn");
     }
 }

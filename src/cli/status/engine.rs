@@ -58,24 +58,23 @@ async fn ask_all(sidecars: &[Known]) -> Answers {
     let until = Instant::now() + DEADLINE;
     let engines = Engines::default();
     let mut answers = Answers::new();
-    let mut asked: BTreeMap<PathBuf, (Rc<Docker>, Vec<(Name, String)>)> = BTreeMap::new();
+    let mut containers: BTreeMap<PathBuf, Vec<(Name, String)>> = BTreeMap::new();
     for Known { name, settings, .. } in sidecars {
         match settings {
             Ok(settings) => {
                 let engine = engines.at(settings.engine.as_deref());
-                let (_, containers) =
-                    asked.entry(engine.socket().to_owned()).or_insert_with(|| (engine, Vec::new()));
-                containers.push((name.clone(), settings.container.clone()));
+                let its = containers.entry(engine.socket().to_owned()).or_default();
+                its.push((name.clone(), settings.container.clone()));
             }
             Err(_) => {
-                let error = "the configuration does not tell which container it is";
+                let error = "its configuration does not tell which container it is";
                 answers.insert(name.clone(), Err(error.into()));
             }
         }
     }
     let mut calls = JoinSet::new();
-    for (engine, containers) in asked.into_values() {
-        calls.spawn_local(ask_one(engine, containers, until));
+    for (socket, containers) in containers {
+        calls.spawn_local(ask_one(engines.at(Some(&socket)), containers, until));
     }
     answers.extend(calls.join_all().await.into_iter().flatten());
     answers

@@ -32,6 +32,7 @@ const UNKNOWN: u8 = 4;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// These alone, with their totals and their last failure
+    #[arg(value_name = "NAME")]
     names: Vec<Name>,
     /// As JSON
     #[arg(long)]
