@@ -128,6 +128,11 @@ fn refuses_what_it_cannot_understand(visitor: &Visitor) {
             assert_eq!(visitor.exchange(method, "any", path, "1.1", &[]).0.status, 404, "{method} {path}");
         }
     }
+    let long = format!("/{}", "x".repeat(20 << 10));
+    for (path, status) in [("/ /", 400), (long.as_str(), 431)] {
+        let (answer, _) = visitor.exchange("GET", "any", path, "1.1", &[]);
+        assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{answer:?}");
+    }
     assert_eq!(any.status(), "created", "something of this has woken it");
 }
 

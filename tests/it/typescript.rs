@@ -91,6 +91,21 @@ fn a_sidecar_that_is_marked_as_used_stays_awake_and_one_that_sleeps_is_not_woken
 }
 
 #[test]
+fn whenever_it_is_ensured_around_its_sleep_it_gets_ready() {
+    let Some(compiled) = compiled() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let web = Container::new("web", "");
+    let host = host(folder.path(), &web, "idle_timeout = \"200ms\"\nbusy_cpu = 0");
+    let mut caller = Caller::new(&compiled, folder.path());
+    for moment in 0..16 {
+        assert_eq!(caller.says("ensure web 3"), "ready");
+        thread::sleep(Duration::from_millis(150 + 12 * moment));
+    }
+    assert!(host.count("web", "slept") > 3, "it never slept");
+    caller.leaves_in_order();
+}
+
+#[test]
 fn without_the_folder_nothing_is_to_do_and_all_counts_as_running() {
     let Some(compiled) = compiled() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -23,9 +23,9 @@ const TIMEOUT_MS = 10_000;
  */
 export async function ensureSidecar(name: string): Promise<void> {
   if (!existsSync(FOLDER)) return;
-  const answer = NAME.test(name) ? await call("POST", name, "/wake").catch((error) => explained(error, name)) : UNKNOWN;
+  const answer = NAME.test(name) ? await call("POST", name, "/wake").catch(meaning) : UNKNOWN;
   if (answer.status === UNKNOWN.status) throw new Error(`Unknown sidecar: ${name}`);
-  if (answer.status !== 200) throw new Error(`Failed to start ${name}: ${reason(answer)}`);
+  if (answer.status !== 200) throw new Error(`Failed to start ${name}: ${reason(answer, name)}`);
 }
 
 /** Counts as use, and wakes nothing: to be called when long work is done. Never fails. */
@@ -34,7 +34,7 @@ export function markSidecarUsed(name: string): void {
   call("POST", name, "/touch", AbortSignal.timeout(TIMEOUT_MS)).catch(() => {});
 }
 
-/** Whether a sidecar's container is up; wakes nothing. For health endpoints: it resolves within 10 s, and never rejects. */
+/** Whether a sidecar's container is up; wakes nothing. For health endpoints: resolves within 10 s, never rejects. */
 export async function isSidecarRunning(name: string): Promise<boolean> {
   if (!existsSync(FOLDER)) return true;
   if (!NAME.test(name)) return false;
@@ -46,8 +46,8 @@ export async function isSidecarRunning(name: string): Promise<boolean> {
 
 interface Answer {
   status: number;
-  /** What the call is documented to answer, or `error` and `hint`. */
-  body: { running?: unknown; error?: unknown; hint?: unknown };
+  /** What the call is documented to answer, or `error` and `hint`; without an answer, `error` and its `code`. */
+  body: { running?: unknown; error?: unknown; hint?: unknown; code?: unknown };
 }
 
 const UNKNOWN: Answer = { status: 404, body: {} };
@@ -57,7 +57,7 @@ async function call(method: "GET" | "POST", name: string, verb: string, signal?:
   try {
     return await exchange(method, name, verb, signal);
   } catch (error) {
-    // The helper ended before it answered. The socket is systemd's, and another helper answers there; no call does harm twice.
+    // The helper ended before it answered. The socket is systemd's: the next helper answers there, and no call harms twice.
     if (code(error) !== "ECONNRESET" && code(error) !== "EPIPE") throw error;
     return exchange(method, name, verb, signal);
   }
@@ -67,15 +67,15 @@ function exchange(method: string, name: string, verb: string, signal?: AbortSign
   return new Promise((resolve, reject) => {
     const path = `/v1/sidecars/${name}${verb}`;
     const options = { socketPath: socket(name), path, method, signal, agent: false, headers: { host: "rouse" } };
-    const call = request(options, (response) => {
+    const asking = request(options, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk) => (text += chunk));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body: parsed(text) }));
       response.on("error", reject);
     });
-    call.on("error", reject);
-    call.end();
+    asking.on("error", reject);
+    asking.end();
   });
 }
 
@@ -91,22 +91,23 @@ function parsed(text: string): Answer["body"] {
   }
 }
 
-function reason({ status, body: { error, hint } }: Answer): string {
-  return [error ?? `HTTP ${status}`, hint].filter(Boolean).join(": ");
-}
-
 function code(error: unknown): unknown {
   return (error as { code?: unknown }).code;
 }
 
-/** What an error on the way to the helper means. */
-function explained(error: unknown, name: string): Answer {
-  const hints: Record<string, string> = {
-    EACCES: "be a member of group rouse; in a container, see group_add",
-    ECONNREFUSED: `systemctl enable --now rouse@${name}.socket`,
-  };
+/** What it means that a call got no answer. */
+function meaning(error: unknown): Answer {
   // Without its socket there is no such sidecar.
   if (code(error) === "ENOENT") return UNKNOWN;
-  const hint = hints[String(code(error))] ?? `journalctl -u rouse@${name}`;
-  throw new Error(`Failed to start ${name}: ${(error as Error).message}: ${hint}`, { cause: error });
+  return { status: 0, body: { error: (error as Error).message, code: code(error) } };
+}
+
+/** Why not, and what to do about it. */
+function reason({ status, body }: Answer, name: string): string {
+  const hints: Record<string, string> = {
+    EACCES: "be a member of group rouse; in a container, see group_add",
+    ECONNREFUSED: `turn it on: systemctl enable --now rouse@${name}.socket`,
+  };
+  const hint = body.hint ?? hints[String(body.code)] ?? `journalctl -u rouse@${name} tells why`;
+  return `${body.error ?? `HTTP ${status}`}: ${hint}`;
 }

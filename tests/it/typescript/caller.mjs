@@ -12,11 +12,11 @@ const { ensureSidecar, isSidecarRunning, markSidecarUsed } = await import(proces
 const verbs = {
   async ensure(name, times = "1") {
     const asked = Array.from({ length: Number(times) }, () => ensureSidecar(name));
-    const ends = await Promise.allSettled(asked);
+    const ends = (await Promise.allSettled(asked)).map(({ value, reason }) => reason?.message ?? value ?? "ready");
     // All that are alike count once.
-    return [...new Set(ends.map((end) => end.reason?.message ?? (end.value === undefined ? "ready" : "what?")))].join(" | ");
+    return [...new Set(ends)].join(" | ");
   },
-  mark: (name) => (markSidecarUsed(name) === undefined ? "marked" : "what?"),
+  mark: (name) => markSidecarUsed(name) ?? "marked",
   running: isSidecarRunning,
   become(uid) {
     process.setgroups([]);

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{output, skip, spawn};
+use crate::harness::{output, skip, spawn, until};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/examples/typescript/rouse.ts");
 pub const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/typescript/caller.mjs");
@@ -95,7 +95,7 @@ impl Caller {
     #[track_caller]
     pub fn hear(&mut self) -> String {
         let heard = self.lines.recv_timeout(ENOUGH);
-        heard.unwrap_or_else(|error| panic!("{error}: {}", self.end().1))
+        heard.unwrap_or_else(|error| panic!("{error}: {}", self.complaints()))
     }
 
     #[track_caller]
@@ -108,18 +108,17 @@ impl Caller {
     #[track_caller]
     pub fn leaves_in_order(mut self) {
         drop(self.input.take());
-        let status = self.child.wait().unwrap();
-        let (_, complaints) = self.end();
+        let status = until("the caller's end", || self.child.try_wait().unwrap());
+        let complaints = self.complaints();
         assert!(status.success() && complaints.is_empty(), "{status}: {complaints}");
     }
 
-    fn end(&mut self) -> (bool, String) {
-        let killed = self.child.kill().is_ok();
+    /// All that it has to say besides, once it has been ended.
+    fn complaints(&mut self) -> String {
+        let _ = self.child.kill();
         let mut complaints = String::new();
-        if let Some(mut errors) = self.child.stderr.take() {
-            let _ = errors.read_to_string(&mut complaints);
-        }
-        (killed, complaints)
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut complaints).unwrap();
+        complaints
     }
 }
 
