@@ -48,7 +48,9 @@ fn branches(script: &str) -> Commands {
             let is_pattern = |c: char| c.is_ascii_lowercase() || "-| '".contains(c);
             (!pattern.is_empty() && pattern.chars().all(is_pattern)).then_some(pattern)
         });
-        for command in pattern.into_iter().flat_map(|pattern| pattern.split('|')).map(str::trim) {
+        let commands_of = pattern.into_iter().flat_map(|pattern| pattern.split('|')).map(str::trim);
+        // '' is the command that is still to come.
+        for command in commands_of.filter(|command| *command != "''") {
             // "--" alone is no option, but what ends them.
             let options = marked(branch, "--").filter(|option| !option.is_empty());
             let options = options.filter(|option| !COMMON.contains(&option.as_str()));
