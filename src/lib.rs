@@ -5,6 +5,9 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// what will not work, and how to mend it
+mod check;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 
@@ -66,6 +69,8 @@ mod config;
 // the header that tells a container who its client is
 mod proxy_protocol;
 
+// the units of sidecars, as their files say
+mod units;
 // the time of day, and times as people read them
 mod clock;
 // a file that one process at a time has
