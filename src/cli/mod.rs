@@ -8,6 +8,7 @@ mod is_running; // does its container run
 mod metrics; // what was counted, for Prometheus
 mod remove; // what `add` wrote, gone
 mod run; // the helper
+mod runtime; // what runs a command's asynchronous part
 mod sleep; // put it to sleep
 mod status; // a table of all sidecars
 mod touch; // count as use
