@@ -1,26 +1,22 @@
-//! The engines, and the containers that they know.
+//! The engines: whether they can be asked, and by whom.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::{Finding, Known, Severity, container, permission, ports, way};
-use crate::config::{Config, Sidecar};
-use crate::engine::{Container, Docker, Engines, Error, Location};
-use crate::name::Name;
-use crate::units::{Socket, Units, instance};
+use super::members::{self, Members};
+use super::{Finding, Known, Severity, docker_host, permission};
+use crate::config::Config;
+use crate::engine::{Docker, Engines, Error};
+use crate::units::{Units, instance};
 
-/// The sidecars of one engine, whose settings are sound.
-type Members<'a> = Vec<(Sidecar, &'a [&'a Socket])>;
-
-/// What is wrong with the engines of `known` and with their containers.
+/// What is wrong with the engines of `known` and with their containers; `variable` is `$DOCKER_HOST`.
 pub async fn check(
     config: &Config,
     units: &Units,
     known: &Known<'_>,
-    docker_host: Option<&str>,
+    variable: Option<&str>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let engines = Engines::default();
@@ -39,12 +35,12 @@ pub async fn check(
             }
         }
     }
-    findings.extend(other_engine(docker_host, members.keys().map(PathBuf::as_path)));
+    findings.extend(docker_host::check(variable, members.keys().map(PathBuf::as_path)));
     let mut sleepers = 0;
     for (engine, members) in members.values() {
         findings.extend(permissions(units, engine.socket(), members));
         match engine.ping().await {
-            Ok(()) => sleepers += containers(config, engine, members, known, &mut findings).await,
+            Ok(()) => sleepers += members::check(config, engine, members, known, &mut findings).await,
             Err(error) => findings.push(unreachable(engine.socket(), &error, members)),
         }
     }
@@ -52,91 +48,6 @@ pub async fn check(
         findings.push(prune());
     }
     findings
-}
-
-/// Looks at the containers of one engine; gives how many of its members have one.
-async fn containers(
-    config: &Config,
-    engine: &Docker,
-    members: &Members<'_>,
-    known: &Known<'_>,
-    findings: &mut Vec<Finding>,
-) -> usize {
-    let mut seen = BTreeSet::new();
-    for (settings, sockets) in members {
-        let container = match engine.inspect(&settings.container).await {
-            Ok(container) => container,
-            Err(error) => {
-                findings.push(missing(config, settings, sockets, &error));
-                continue;
-            }
-        };
-        findings.extend(container::check(settings, &container));
-        let network = network(engine, &container).await;
-        let on_host = network.location(None) == Location::Host;
-        findings.extend(way::check(settings, sockets, on_host));
-        // With the host's network the engine publishes nothing.
-        if !on_host {
-            findings.extend(ports::check(
-                &settings.container,
-                container.is_up(),
-                container.published(),
-                known,
-            ));
-        }
-        seen.insert(container.id);
-    }
-    match engine.running().await {
-        Ok(running) => {
-            for other in running.iter().filter(|running| !seen.contains(&running.id)) {
-                findings.extend(ports::check(other.name(), true, other.published(), known));
-            }
-        }
-        Err(error) => {
-            let hint = "whether another container has a socket's port was not looked at";
-            findings.push(
-                Finding::new(Severity::Warning, error.to_string(), hint).in_file(engine.socket(), None),
-            );
-        }
-    }
-    seen.len()
-}
-
-/// The container in whose network this one is: mostly itself.
-async fn network(engine: &Docker, container: &Container) -> Container {
-    match container.location(None) {
-        Location::Of(other) => engine.inspect(&other).await.unwrap_or_else(|_| container.clone()),
-        _ => container.clone(),
-    }
-}
-
-/// The finding of a sidecar whose container cannot be looked at, at the place that names it.
-fn missing(config: &Config, settings: &Sidecar, sockets: &[&Socket], error: &Error) -> Finding {
-    let Sidecar { name, container, .. } = settings;
-    let table = config.table(name);
-    let finding = match error {
-        Error::NoSuchContainer { .. } => {
-            let hint = match table {
-                Some(_) => "create it, or correct `container`".to_owned(),
-                None => format!("create it, or name another as `container` in a table [{}]", key(name)),
-            };
-            Finding::new(Severity::Error, format!("there is no container {container:?}"), hint)
-        }
-        error => Finding::new(Severity::Warning, error.to_string(), "the container was not looked at"),
-    };
-    let finding = finding.of_container(container).about_sidecar(name, "container");
-    let unit = sockets.iter().find_map(|socket| {
-        socket.files.drop_ins.first().or(socket.enabled.as_ref()).or(socket.files.file.as_ref())
-    });
-    match (table, unit) {
-        (Some(place), _) => finding.in_config(place),
-        (None, Some(file)) => finding.in_file(file, None),
-        (None, None) => finding,
-    }
-}
-
-fn key(name: &Name) -> String {
-    crate::config::table_key(name)
 }
 
 /// The finding of an engine that gives no answer.
@@ -170,26 +81,7 @@ fn permissions(units: &Units, engine: &Path, members: &Members<'_>) -> Vec<Findi
     findings
 }
 
-/// The finding of a `$DOCKER_HOST` by which `docker` shows the containers of another engine.
-fn other_engine<'a>(
-    docker_host: Option<&str>,
-    mut engines: impl Iterator<Item = &'a Path>,
-) -> Option<Finding> {
-    let value = docker_host.filter(|value| !value.is_empty())?;
-    let same = |engine: &Path| {
-        let named = Path::new(value.strip_prefix("unix://").unwrap_or_default());
-        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        real(named) == real(engine)
-    };
-    let first = engines.next()?;
-    if same(first) || engines.any(same) {
-        return None;
-    }
-    let message = format!("{value:?}, but rouse asks the engine at {}", first.display());
-    let hint = "unset it, or set `engine` in the table [helper]: `docker` shows the containers of another engine here";
-    Some(Finding::new(Severity::Warning, message, hint).about("$DOCKER_HOST"))
-}
-
+/// The note of what deletes the containers of those who sleep.
 fn prune() -> Finding {
     let message = "a sleeping container is a stopped one, which `docker system prune` and `docker container prune` delete";
     let hint = "create the containers with a label and prune with --filter label!=LABEL, or prune images and volumes only";

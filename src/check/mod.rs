@@ -7,9 +7,11 @@ pub use finding::{Finding, Severity};
 use known::Known;
 
 mod container; // a container that is not as a sidecar's should be
-mod engine; // the engines, and the containers that they know
+mod docker_host; // the engine that `docker` shows
+mod engine; // the engines: whether they can be asked, and by whom
 mod finding; // one thing that an admin should know
 mod known; // the sidecars that have a table or a socket
+mod members; // the sidecars of one engine, and the containers that it knows
 mod permission; // whether the helper may use its engine
 mod ports; // who else has the port of a socket
 mod sockets; // sockets that nobody can connect to

@@ -1,7 +1,5 @@
 //! Sockets that nobody can connect to, and sidecars without one.
 
-use std::path::Path;
-
 use super::known::{Known, addresses};
 use super::{Finding, Severity};
 use crate::config::{Config, closest};
@@ -16,11 +14,8 @@ pub fn check(config: &Config, units: &Units, known: &Known) -> Vec<Finding> {
     let sockets: Vec<&Socket> = known.values().flatten().copied().collect();
     let mut findings = Vec::new();
     findings.extend(without_template(units, &sockets));
-    for socket in &units.sockets {
-        if instance(&socket.unit).is_some() {
-            findings.extend(misnamed(socket));
-        }
-    }
+    let instances = units.sockets.iter().filter(|socket| instance(&socket.unit).is_some());
+    findings.extend(instances.filter_map(misnamed));
     for socket in &sockets {
         findings.extend(unheard(socket, &sockets));
     }
@@ -34,28 +29,39 @@ fn without_template(units: &Units, sockets: &[&Socket]) -> Option<Finding> {
     let orphan = sockets.iter().find(|socket| socket.files.file.is_none())?;
     let message =
         format!("{} is an instance of rouse@.socket, which is not in {}", orphan.unit, places(units));
-    Some(at(
-        orphan,
-        Finding::new(Severity::Error, message, format!("install the units of rouse, then {RELOAD}")),
-    ))
+    let hint = format!("install the units of rouse, then {RELOAD}");
+    Some(Finding::new(Severity::Error, message, hint).in_file(orphan.file(), None))
 }
 
 fn misnamed(socket: &Socket) -> Option<Finding> {
     let why = Name::new(&socket.name).err()?;
     let hint = "rename the instance, or set FileDescriptorName= in its drop-in";
-    Some(at(socket, Finding::new(Severity::Error, why, hint).about("FileDescriptorName")))
+    let finding = Finding::new(Severity::Error, why, hint).in_file(socket.file(), None);
+    Some(finding.about("FileDescriptorName"))
 }
 
 /// Why nobody is heard at this socket: it has no address, or is not enabled.
 fn unheard(socket: &Socket, all: &[&Socket]) -> Vec<Finding> {
     let unit = &socket.unit;
     if socket.files.is_masked {
+        let message = format!("{unit} is masked: nothing starts it");
         let hint = format!("systemctl unmask {unit}, or disable it and remove its drop-ins");
-        return vec![at(
-            socket,
-            Finding::new(Severity::Warning, format!("{unit} is masked: nothing starts it"), hint),
-        )];
+        return vec![Finding::new(Severity::Warning, message, hint).in_file(socket.file(), None)];
     }
+    let mut findings = ignored(socket);
+    if socket.addresses.is_empty() && findings.is_empty() {
+        findings.push(without_address(socket, all).in_file(socket.file(), None));
+    }
+    if let (Some(address), None) = (socket.addresses.first(), &socket.enabled) {
+        let message = format!("{unit} is not enabled: nothing listens there after the next boot");
+        let finding = Finding::new(Severity::Warning, message, format!("systemctl enable --now {unit}"));
+        findings.push(finding.in_file(&address.setting.file, Some(address.setting.line)));
+    }
+    findings
+}
+
+/// Addresses that systemd makes nothing of.
+fn ignored(socket: &Socket) -> Vec<Finding> {
     let mut findings = Vec::new();
     for setting in socket.files.astray("Socket", KEY) {
         let place = match setting.section.as_str() {
@@ -71,14 +77,6 @@ fn unheard(socket: &Socket, all: &[&Socket]) -> Vec<Finding> {
         let message = format!("systemd cannot listen on {:?} and ignores it", address.setting.value);
         let hint = "a port, ADDRESS:PORT with the address in numbers, or the path of a unix socket";
         let finding = Finding::new(Severity::Error, message, hint).about(KEY);
-        findings.push(finding.in_file(&address.setting.file, Some(address.setting.line)));
-    }
-    if socket.addresses.is_empty() && findings.is_empty() {
-        findings.push(at(socket, without_address(socket, all)));
-    }
-    if let (Some(address), None) = (socket.addresses.first(), &socket.enabled) {
-        let message = format!("{unit} is not enabled: nothing listens there after the next boot");
-        let finding = Finding::new(Severity::Warning, message, format!("systemctl enable --now {unit}"));
         findings.push(finding.in_file(&address.setting.file, Some(address.setting.line)));
     }
     findings
@@ -159,15 +157,97 @@ fn without_socket(config: &Config, units: &Units, known: &Known) -> Vec<Finding>
     alone.into_iter().map(finding).collect()
 }
 
-/// The finding at the file that tells most of the socket.
-fn at(socket: &Socket, finding: Finding) -> Finding {
-    let files = [socket.files.drop_ins.first(), socket.enabled.as_ref(), socket.files.file.as_ref()];
-    match files.into_iter().flatten().next() {
-        Some(file) => finding.in_file(file, None),
-        None => finding.in_file(Path::new(&socket.unit), None),
-    }
-}
-
 fn places(units: &Units) -> String {
     units.path().iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::super::known::sidecars;
+    use super::{Units, check};
+    use crate::config::Config;
+
+    /// What is said of the units in `directory`, without the directory's name.
+    fn said(directory: &Path) -> Vec<String> {
+        let config = Config::read_in(directory);
+        let units = Units::read(vec![directory.to_owned()]);
+        let findings = check(&config, &units, &sidecars(&config, &units));
+        let directory = format!("{}/", directory.display());
+        findings.iter().map(|finding| finding.to_string().replace(&directory, "")).collect()
+    }
+
+    /// A directory with the template, and with drop-ins that let these instances listen.
+    fn listening(sockets: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("rouse@.socket"), "[Socket]\nFileDescriptorName=%i\n").unwrap();
+        for (name, address) in sockets {
+            let drop_ins = directory.path().join(format!("rouse@{name}.socket.d"));
+            fs::create_dir(&drop_ins).unwrap();
+            fs::write(drop_ins.join("listen.conf"), format!("[Socket]\nListenStream={address}\n")).unwrap();
+        }
+        directory
+    }
+
+    fn enable(directory: &Path, unit: &str) {
+        let wants = directory.join("sockets.target.wants");
+        fs::create_dir_all(&wants).unwrap();
+        symlink("/nowhere", wants.join(unit)).unwrap();
+    }
+
+    #[test]
+    fn sockets_that_are_enabled_and_apart_are_fine() {
+        let directory = listening(&[("a", "127.0.0.1:80"), ("b", "127.0.0.2:80"), ("c", "%t/%i")]);
+        for name in ["a", "b", "c"] {
+            enable(directory.path(), &format!("rouse@{name}.socket"));
+        }
+        assert_eq!(said(directory.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_clash_is_an_error_once_both_are_enabled() {
+        let directory = listening(&[("a", "80"), ("b", "0.0.0.0:80")]);
+        enable(directory.path(), "rouse@a.socket");
+        let clash = "ListenStream: rouse@b.socket listens on 0.0.0.0:80, but rouse@a.socket has port 80 \
+                     (rouse@a.socket.d/listen.conf:2): only one of them can start: choose another port or address";
+        let place = "rouse@b.socket.d/listen.conf:2:";
+        let before = said(directory.path());
+        assert!(before[0].contains("rouse@b.socket is not enabled"), "{before:?}");
+        assert_eq!(before[1..], [format!("{place} warning: {clash}")]);
+        enable(directory.path(), "rouse@b.socket");
+        assert_eq!(said(directory.path()), [format!("{place} {clash}")]);
+    }
+
+    #[test]
+    fn an_address_named_twice_is_a_clash_too() {
+        let directory = listening(&[("a", "80\nListenStream=80")]);
+        enable(directory.path(), "rouse@a.socket");
+        let lines = said(directory.path());
+        assert!(
+            lines.len() == 1 && lines[0].starts_with("rouse@a.socket.d/listen.conf:3: ListenStream: "),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn a_masked_socket_is_warned_about_instead_of_all_else() {
+        let directory = listening(&[("a", "80")]);
+        symlink("/dev/null", directory.path().join("rouse@a.socket")).unwrap();
+        let lines = said(directory.path());
+        assert!(lines.len() == 1 && lines[0].contains("warning: rouse@a.socket is masked"), "{lines:?}");
+    }
+
+    #[test]
+    fn an_instance_that_cannot_be_a_sidecars_name_is_an_error() {
+        let lines = said(listening(&[("control", "80")]).path());
+        assert!(
+            lines.len() == 1 && lines[0].contains("FileDescriptorName: \"control\" is reserved"),
+            "{lines:?}"
+        );
+    }
 }

@@ -32,7 +32,7 @@ impl Running {
     /// What it is called; its id where nothing is known.
     pub fn name(&self) -> &str {
         // A name with a second slash is that of a link to it.
-        let names = self.names.iter().flatten().filter_map(|name| name.strip_prefix('/'));
+        let names = self.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
         names.min_by_key(|name| name.contains('/')).unwrap_or(&self.id)
     }
 

@@ -105,7 +105,7 @@ impl Container {
     pub fn published(&self) -> BTreeSet<SocketAddr> {
         let planned = self.host_config.as_ref().and_then(|host| host.port_bindings.as_ref());
         let now = self.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-        let ports = planned.into_iter().chain(now).flatten().filter(|(port, _)| !port.contains("/udp"));
+        let ports = planned.into_iter().chain(now).flatten().filter(|(port, _)| port.ends_with("/tcp"));
         ports.flat_map(|(_, bindings)| bindings.iter().flatten()).filter_map(Binding::address).collect()
     }
 

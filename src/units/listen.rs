@@ -34,11 +34,8 @@ impl Listen {
         if let Ok(port) = value.parse::<u16>() {
             return (port > 0).then_some(Listen::all(port));
         }
-        // Of a link-local address the interface is left out: it is the same port on each.
-        let plain = match value.split_once('%') {
-            Some((start, rest)) => start.to_owned() + rest.get(rest.find(']')?..)?,
-            None => value.to_owned(),
-        };
+        // The interface of a link-local address is left out: it is the same port on each.
+        let plain = value.split_once('%').map_or(value, |(plain, _)| plain);
         let address: SocketAddr = plain.parse().ok()?;
         Some(Listen::Tcp { ip: address.ip(), port: address.port(), both: true })
     }
@@ -117,13 +114,21 @@ mod tests {
         assert_eq!(shown("8080"), "port 8080");
         assert_eq!(shown("127.0.0.1:80"), "127.0.0.1:80");
         assert_eq!(shown("[::1]:80"), "[::1]:80");
-        assert_eq!(shown("[fe80::1%eth0]:80"), "[fe80::1]:80");
+        assert_eq!(shown("[fe80::1]:80%eth0"), "[fe80::1]:80");
         assert_eq!(shown("/run/x.sock"), "/run/x.sock");
         assert_eq!(shown("@abstract"), "@abstract");
         assert_eq!(shown("vsock:2:80"), "vsock:2:80");
-        for value in
-            ["localhost:80", "0", "65536", ":80", "127.0.0.1", "::1:80", "run/x.sock", "", "[::1%eth0:80"]
-        {
+        for value in [
+            "localhost:80",
+            "0",
+            "65536",
+            ":80",
+            "127.0.0.1",
+            "::1:80",
+            "run/x.sock",
+            "",
+            "[fe80::1%eth0]:80",
+        ] {
             assert_eq!(Listen::parse(value), None, "{value}");
         }
     }

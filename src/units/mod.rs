@@ -7,7 +7,7 @@ pub use file::Setting;
 pub use listen::Listen;
 use path::find;
 pub use path::search_path;
-pub use socket::{Address, Socket};
+pub use socket::Socket;
 pub use unit::Unit;
 
 mod file; // the settings of one file, each with its line

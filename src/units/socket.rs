@@ -60,9 +60,10 @@ impl Socket {
         Some(Socket { unit: unit.to_owned(), name, is_named, addresses, enabled, files })
     }
 
-    /// The addresses that can be listened on.
-    pub fn listens(&self) -> impl Iterator<Item = &Listen> {
-        self.addresses.iter().filter_map(|address| address.listen.as_ref())
+    /// The file that tells most of it.
+    pub fn file(&self) -> &Path {
+        let files = [self.files.drop_ins.first(), self.enabled.as_ref(), self.files.file.as_ref()];
+        files.into_iter().flatten().next().map_or(Path::new(&self.unit), PathBuf::as_path)
     }
 }
 

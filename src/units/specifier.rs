@@ -32,7 +32,7 @@ mod tests {
     fn the_instance_and_the_runtime_directory_are_filled_in() {
         let expand = |value| expand(value, "rouse@kicad-mcp.socket");
         assert_eq!(expand("%t/%p/%i.sock").as_deref(), Some("/run/rouse/kicad-mcp.sock"));
-        assert_eq!(expand("[fe80::1%%eth0]:80").as_deref(), Some("[fe80::1%eth0]:80"));
+        assert_eq!(expand("[fe80::1]:80%%eth0").as_deref(), Some("[fe80::1]:80%eth0"));
         assert_eq!(expand("%n %N").as_deref(), Some("rouse@kicad-mcp.socket rouse@kicad-mcp"));
         assert_eq!([expand("%H"), expand("80%")], [None, None]);
     }

@@ -35,7 +35,11 @@ fn sockets(files: &[(&str, &str)]) -> Vec<Socket> {
 /// Each socket with what it listens on, and whether it is enabled.
 fn shown(files: &[(&str, &str)]) -> Vec<String> {
     let show = |socket: Socket| {
-        let listens: Vec<_> = socket.listens().map(ToString::to_string).collect();
+        let listens: Vec<_> = socket
+            .addresses
+            .iter()
+            .filter_map(|address| Some(address.listen.as_ref()?.to_string()))
+            .collect();
         let enabled = if socket.enabled.is_some() { ", enabled" } else { "" };
         format!("{} of {}: {}{enabled}", socket.unit, socket.name, listens.join(" "))
     };
