@@ -74,7 +74,7 @@ fn permissions(units: &Units, engine: &Path, members: &Members<'_>) -> Vec<Findi
     let instances =
         members.iter().flat_map(|(_, sockets)| *sockets).filter_map(|socket| instance(&socket.unit));
     for finding in instances.filter_map(|instance| permission::check(&units.service(instance)?, engine)) {
-        if !findings.iter().any(|known| known.hint == finding.hint) {
+        if !findings.contains(&finding) {
             findings.push(finding);
         }
     }

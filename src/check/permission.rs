@@ -26,7 +26,7 @@ pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
     let Some(user) = user.ok()? else {
         let finding = Finding::new(
             Severity::Error,
-            format!("user {name}, as whom {} runs, does not exist", service.name),
+            format!("user {name}, as whom the helper runs, does not exist"),
             "systemd-sysusers makes the users of installed packages",
         );
         let file = service.file.as_deref()?;
@@ -41,7 +41,7 @@ pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
     };
     let what =
         if barrier == socket { "the engine's socket".to_owned() } else { barrier.display().to_string() };
-    let message = format!("user {name}, as whom {} runs, may not use {what}", service.name);
+    let message = format!("user {name}, as whom the helper runs, may not use {what}");
     Some(Finding::new(Severity::Error, message, hint).in_file(socket, None))
 }
 

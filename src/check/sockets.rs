@@ -68,9 +68,12 @@ fn ignored(socket: &Socket) -> Vec<Finding> {
             "" => "in no section".to_owned(),
             section => format!("in the section [{section}]"),
         };
-        let message = format!("{KEY}= stands {place}, where systemd ignores it");
-        let finding =
-            Finding::new(Severity::Error, message, format!("put a line [Socket] above it, then {RELOAD}"));
+        let message = format!("it stands {place}, where systemd ignores it");
+        let finding = Finding::new(
+            Severity::Error,
+            message,
+            format!("put a line [Socket] above it, then {RELOAD} && systemctl restart {}", socket.unit),
+        );
         findings.push(finding.in_file(&setting.file, Some(setting.line)).about(KEY));
     }
     for address in socket.addresses.iter().filter(|address| address.listen.is_none()) {
