@@ -95,12 +95,15 @@ fn without_address(socket: &Socket, all: &[&Socket]) -> Finding {
     // What has an address and is not enabled may have been meant for this one.
     let idle: Vec<&Socket> =
         all.iter().copied().filter(|other| other.enabled.is_none() && !other.addresses.is_empty()).collect();
-    let names: Vec<&str> = idle.iter().map(|other| other.unit.as_str()).collect();
-    let meant = closest(unit, &names).and_then(|name| idle.iter().find(|other| other.unit == name));
+    let names: Vec<&str> = idle.iter().map(|other| other.name.as_str()).collect();
+    let meant = closest(&socket.name, &names).and_then(|name| idle.iter().find(|other| other.name == name));
     let meant = meant.and_then(|other| other.addresses.first()?.setting.file.parent());
     let hint = match meant {
         Some(directory) => {
-            format!("if {} was meant for it, rename that to {unit}.d, then {turn_on}", directory.display())
+            format!(
+                "if {} was meant for it, rename that to {unit}.d, then {turn_on}; else systemctl disable {unit}",
+                directory.display()
+            )
         }
         None => format!(
             "write a section [Socket] with {KEY}=ADDRESS:PORT into /etc/systemd/system/{unit}.d/listen.conf, then {turn_on}"
@@ -235,6 +238,19 @@ mod tests {
             lines.len() == 1 && lines[0].starts_with("rouse@a.socket.d/listen.conf:3: ListenStream: "),
             "{lines:?}"
         );
+    }
+
+    #[test]
+    fn only_a_drop_in_of_nearly_that_name_is_thought_to_be_mistyped() {
+        for (name, is_near) in [("olama", true), ("ollama2", true), ("db", false)] {
+            let directory = listening(&[(name, "80")]);
+            enable(directory.path(), "rouse@ollama.socket");
+            let lines = said(directory.path());
+            let place =
+                "sockets.target.wants/rouse@ollama.socket: ListenStream: rouse@ollama.socket is enabled, but";
+            let line = lines.iter().find(|line| line.starts_with(place)).unwrap();
+            assert_eq!(line.contains(&format!("if rouse@{name}.socket.d was meant")), is_near, "{line}");
+        }
     }
 
     #[test]

@@ -11,8 +11,6 @@ use super::path::find;
 /// What the files of one unit say together.
 #[derive(Debug)]
 pub struct Unit {
-    /// Its name with its suffix.
-    pub name: String,
     /// Its own file or that of its template.
     pub file: Option<PathBuf>,
     /// Its drop-ins in the order in which they count.
@@ -43,7 +41,7 @@ impl Unit {
         let drop_ins: Vec<_> = by_name.into_values().collect();
         let settings = file.iter().chain(&drop_ins).flat_map(|file| file::read(file)).collect();
         let is_masked = file.as_deref().is_some_and(is_mask);
-        Some(Unit { name: name.to_owned(), file, drop_ins, is_masked, settings })
+        Some(Unit { file, drop_ins, is_masked, settings })
     }
 
     /// The assignments to a key that takes several: an empty one undoes those before it.
