@@ -9,6 +9,8 @@ pub mod cli;
 mod survey;
 // what a terminal shows well
 mod terminal;
+// what will not work, and how to mend it
+mod check;
 
 // one helper: a life per sidecar, signals, exit
 mod helper;
@@ -71,6 +73,8 @@ mod config;
 // the header that tells a container who its client is
 mod proxy_protocol;
 
+// the units of sidecars, as their files say
+mod units;
 // the time of day, and times as people read them
 mod clock;
 // the folders that all helpers and commands of one machine share

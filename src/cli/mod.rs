@@ -10,6 +10,7 @@ mod progress; // a line on the terminal while a wake takes its time
 mod names; // the sidecars that a shell may complete
 mod remove; // what `add` wrote, gone
 mod run; // the helper
+mod runtime; // what runs a command's asynchronous part
 mod sleep; // put it to sleep
 mod status; // a table of all sidecars
 mod touch; // count as use

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::name::Name;
 
-pub use error::Error;
+pub use error::{Error, table_key};
 pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WakeOn, WhenLate};
+pub use source::Place;
 use source::Source;
 pub use suggest::closest;
 use walk::{Table, Walk};
@@ -83,6 +84,11 @@ impl Config {
     /// The sidecars that have a table.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.tables.keys()
+    }
+
+    /// Where the table of the sidecar `name` begins, if it has one.
+    pub fn table(&self, name: &Name) -> Option<&Place> {
+        self.tables.get(name)?.places.first()
     }
 
     /// The settings of one sidecar, the defaults where it has no table; or the errors that concern it.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::network::NetworkSettings;
+use super::network::{NetworkSettings, Ports};
 
 /// The digits of an id that the engine's tools show: nobody has that for a name by chance.
 const SHORT_ID: usize = 12;
@@ -81,6 +81,9 @@ struct Healthcheck {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
     pub(super) network_mode: Option<String>,
+    /// What it publishes while it runs, known of one that is stopped too.
+    pub(super) port_bindings: Option<Ports>,
+    auto_remove: Option<bool>,
     restart_policy: Option<RestartPolicy>,
 }
 
@@ -154,6 +157,11 @@ impl Container {
     pub fn restarts_always(&self) -> bool {
         let policy = self.host_config.as_ref().and_then(|host| host.restart_policy.as_ref());
         policy.and_then(|policy| policy.name.as_deref()) == Some("always")
+    }
+
+    /// Whether the engine deletes it when it has stopped (`docker run --rm`).
+    pub fn is_deleted_when_stopped(&self) -> bool {
+        self.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or_default()
     }
 
     /// Whether its HEALTHCHECK has passed in this run.

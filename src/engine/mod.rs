@@ -8,6 +8,7 @@ mod watch; // what happens to one container, across renames and restarts of the 
 mod events; // how the engine tells that
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
+mod list; // the containers that run
 mod network; // where it can be reached
 
 use std::io;
@@ -18,6 +19,7 @@ pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
 pub use inspect::Container;
+pub use list::Running;
 pub use network::Location;
 pub use watch::{Change, Watch};
 

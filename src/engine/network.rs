@@ -1,7 +1,7 @@
 //! Where a container can be reached: its networks and its published ports.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde::Deserialize;
 
@@ -31,13 +31,16 @@ pub enum Location {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
     networks: Option<BTreeMap<String, Network>>,
-    ports: Option<BTreeMap<String, Option<Vec<Binding>>>>,
+    ports: Option<Ports>,
 }
+
+/// By the container's port, as in "80/tcp".
+pub(super) type Ports = BTreeMap<String, Option<Vec<Binding>>>;
 
 /// One address of the host behind which a port of the container is.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Binding {
+pub(super) struct Binding {
     host_ip: Option<String>,
     host_port: Option<String>,
 }
@@ -97,7 +100,33 @@ impl Container {
     }
 }
 
+impl Container {
+    /// The TCP addresses of this host where it is published, or will be once it runs; `[::]` for those on every address.
+    pub fn published(&self) -> BTreeSet<SocketAddr> {
+        let planned = self.host_config.as_ref().and_then(|host| host.port_bindings.as_ref());
+        let now = self.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+        let ports = planned.into_iter().chain(now).flatten().filter(|(port, _)| port.ends_with("/tcp"));
+        ports.flat_map(|(_, bindings)| bindings.iter().flatten()).filter_map(Binding::address).collect()
+    }
+
+    /// The networks that it is in; known of one that is stopped too.
+    pub fn networks(&self) -> impl Iterator<Item = &str> {
+        let networks = self.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        networks.into_iter().flat_map(|networks| networks.keys().map(String::as_str))
+    }
+}
+
 impl Binding {
+    /// None where the engine chooses the port at the start: from a range, or any.
+    fn address(&self) -> Option<SocketAddr> {
+        let ip = match self.host_ip.as_deref().unwrap_or_default() {
+            "" => Ipv6Addr::UNSPECIFIED.into(),
+            ip => ip.parse().ok()?,
+        };
+        let port = self.host_port.as_deref()?.parse().ok().filter(|port| *port > 0)?;
+        Some(SocketAddr::new(ip, port))
+    }
+
     fn is_reached_by(&self, address: &SocketAddr) -> bool {
         let port = self.host_port.as_deref().and_then(|port| port.parse().ok());
         let wanted = address.ip().to_canonical();
@@ -182,5 +211,20 @@ mod tests {
         assert_eq!(publishes("127.0.0.1:18053"), None, "not TCP");
         assert_eq!(publishes("127.0.0.1:80"), None);
         assert_eq!(container("none", "null").publishes(&"127.0.0.1:80".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_published_is_known_before_it_runs() {
+        let text = r#"{"Id":"abc","State":{},"HostConfig":{"PortBindings":{
+            "53/udp":[{"HostIp":"","HostPort":"18053"}],
+            "80/tcp":[{"HostIp":"","HostPort":"18080"},{"HostIp":"127.0.0.1","HostPort":"18081"}],
+            "81/tcp":[{"HostIp":"","HostPort":""}],"82/tcp":[{"HostIp":"","HostPort":"8000-8010"}]}},
+            "NetworkSettings":{"Networks":{"b":{},"a":{}},"Ports":{
+            "80/tcp":[{"HostIp":"0.0.0.0","HostPort":"18080"}],"81/tcp":[{"HostIp":"::","HostPort":"32768"}]}}}"#;
+        let web: Container = serde_json::from_str(text).unwrap();
+        let published: Vec<_> = web.published().iter().map(ToString::to_string).collect();
+        assert_eq!(published, ["0.0.0.0:18080", "127.0.0.1:18081", "[::]:18080", "[::]:32768"]);
+        assert_eq!(web.networks().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(container("none", "null").published().is_empty());
     }
 }

@@ -159,8 +159,10 @@ fn check_prints_every_error_and_ends_with_78() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rouse.toml");
     fs::write(&file, "[sidecar.web]\nready = \"ftp\"\nnope = 1\n").unwrap();
+    // Neither units nor an engine: the configuration is all there is to look at.
     let check = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
+        command.env("SYSTEMD_UNIT_PATH", dir.path()).env_remove("DOCKER_HOST");
         output(command.args(["check", "--config"]).arg(&file))
     };
     let done = check();
@@ -169,6 +171,11 @@ fn check_prints_every_error_and_ends_with_78() {
     for place in [":2:9: ", ":3:1: "] {
         assert!(said.contains(&format!("{}{place}", file.display())), "{place} is missing in {said}");
     }
-    fs::write(&file, "[sidecar.web]\nready = \"http:/\"\n").unwrap();
-    assert_eq!(check().status.code(), Some(0));
+    let engine = dir.path().join("none.sock");
+    let mended =
+        format!("[helper]\nengine = \"unix://{}\"\n[sidecar.web]\nready = \"http:/\"\n", engine.display());
+    fs::write(&file, mended).unwrap();
+    let done = check();
+    assert_eq!(done.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "configuration is fine: 1 sidecar: web\n");
 }

@@ -1,0 +1,27 @@
+//! What will not work, and how to mend it: looks at the configuration, the units and the engine, and changes nothing.
+
+use crate::config::Config;
+use crate::units::Units;
+
+pub use finding::{Finding, Severity};
+use known::Known;
+
+mod container; // a container that is not as a sidecar's should be
+mod docker_host; // the engine that `docker` shows
+mod engine; // the engines: whether they can be asked, and by whom
+mod finding; // one thing that an admin should know
+mod known; // the sidecars that have a table or a socket
+mod members; // the sidecars of one engine, and the containers that it knows
+mod permission; // whether the helper may use its engine
+mod ports; // who else has the port of a socket
+mod sockets; // sockets that nobody can connect to
+mod way; // whether a way leads from the socket into the container
+
+/// All findings: those of the configuration first, as the files go, then those of the units and of the engines.
+pub async fn check(config: &Config, units: &Units, docker_host: Option<&str>) -> Vec<Finding> {
+    let known = known::sidecars(config, units);
+    let mut findings: Vec<Finding> = config.errors().iter().map(Finding::from).collect();
+    findings.extend(sockets::check(config, units, &known));
+    findings.extend(engine::check(config, units, &known, docker_host).await);
+    findings
+}
