@@ -20,10 +20,11 @@ use crate::journal;
 use crate::limits;
 use crate::name::Name;
 use crate::neighbours::{Neighbours, sockets_folder};
+use crate::places;
 use crate::relay::Pipes;
 use crate::sidecar::{Seat, Settings, Surroundings, live};
 use crate::socket::Listeners;
-use crate::state::{self, Kept, StateFile};
+use crate::state::{Kept, StateFile};
 use crate::status::Board;
 use crate::systemd::{self, Sockets};
 
@@ -148,7 +149,7 @@ async fn tick(period: &mut Option<Interval>) {
 
 /// The state of a sidecar, if no other helper has it.
 fn open_state(name: &Name) -> Option<StateFile> {
-    let directory = state::directory();
+    let directory = places::own_states();
     match StateFile::open(&directory, name) {
         Ok((state, kept)) => {
             match kept {

@@ -5,14 +5,26 @@ use std::path::PathBuf;
 
 /// Where rouse-control@.socket puts the control sockets.
 pub const SOCKETS: &str = "/run/rouse";
+/// Where `StateDirectory=` of rouse@.service is.
+const STATES: &str = "/var/lib/rouse";
 
-/// Where the control sockets are: `$RUNTIME_DIRECTORY` of systemd.exec(5), else /run/rouse.
+/// Where commands look for the control sockets: `$ROUSE_RUNTIME_DIRECTORY`, else /run/rouse. `$RUNTIME_DIRECTORY` is that of
+/// the service that calls the command.
 pub fn sockets() -> PathBuf {
-    given("RUNTIME_DIRECTORY", SOCKETS)
+    given("ROUSE_RUNTIME_DIRECTORY", SOCKETS)
 }
 
-/// The folder that an environment variable of systemd names, else the usual one.
-pub fn given(variable: &str, usual: &str) -> PathBuf {
+/// Where commands look for the state files: `$ROUSE_STATE_DIRECTORY`, else /var/lib/rouse.
+pub fn states() -> PathBuf {
+    given("ROUSE_STATE_DIRECTORY", STATES)
+}
+
+/// Where a helper keeps its state files: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
+pub fn own_states() -> PathBuf {
+    given("STATE_DIRECTORY", STATES)
+}
+
+fn given(variable: &str, usual: &str) -> PathBuf {
     first(&env::var(variable).unwrap_or_default(), usual)
 }
 

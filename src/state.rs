@@ -16,11 +16,8 @@ use tokio::time::Instant;
 use crate::clock::now_ms;
 use crate::lock::{holder, try_lock};
 use crate::name::Name;
-use crate::places::given;
 use crate::record::{Record, State, Totals, VERSION};
 use crate::why::Why;
-
-const DEFAULT_DIRECTORY: &str = "/var/lib/rouse";
 
 /// Why the state of a sidecar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +25,6 @@ pub enum Refused {
     /// Another helper has it.
     #[error("another helper has this sidecar: pid {0}: stop that one, or leave it the sockets")]
     Taken(String),
-}
-
-/// Where the state files are: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
-pub fn directory() -> PathBuf {
-    given("STATE_DIRECTORY", DEFAULT_DIRECTORY)
 }
 
 /// The state of one sidecar, which this process alone may write. Without a directory to write to it is kept in memory

@@ -9,6 +9,7 @@ use crate::config::{self, Config};
 use crate::control::client;
 use crate::engine::{Engines, Error};
 use crate::name::Name;
+use crate::places;
 use crate::state;
 
 /// Asleep, as the LSB has it for services that do not run.
@@ -43,7 +44,7 @@ pub fn run(config: Option<&Path>, name: &Name) -> ExitCode {
 }
 
 fn is_known(config: &Config, name: &Name) -> bool {
-    let has_record = || state::look(&state::directory(), name).is_ok_and(|record| record.is_some());
+    let has_record = || state::look(&places::states(), name).is_ok_and(|record| record.is_some());
     config.names().any(|other| other == name) || socket(name).exists() || has_record()
 }
 

@@ -13,7 +13,7 @@ use crate::{places, state};
 /// Prints those with a table, a control socket or a state file. It says nothing else, not even of errors: who completes a
 /// line is in the middle of typing it.
 pub fn run(config: Option<&Path>) -> ExitCode {
-    let names = known(&Config::read(config), &places::sockets(), &state::directory());
+    let names = known(&Config::read(config), &places::sockets(), &places::states());
     let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
     // A shell that has gone does not complete any more.
     let _ = io::stdout().lock().write_all(lines.as_bytes());

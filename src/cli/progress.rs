@@ -7,6 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::{now_ms, span};
 use crate::name::Name;
+use crate::places;
 use crate::record::Record;
 use crate::state;
 use crate::terminal::{Terminal, When, cut, harmless};
@@ -37,7 +38,7 @@ pub async fn shown<T>(name: &Name, done: impl Future<Output = T>) -> T {
             }
             _ = period.tick() => {
                 // A state file that cannot be read costs the words, not the wake.
-                let record = state::look(&state::directory(), name).ok().flatten();
+                let record = state::look(&places::states(), name).ok().flatten();
                 let line = line(name, begun.elapsed(), record.as_ref(), now_ms());
                 // A line that is broken could not be written anew.
                 draw(&cut(&line, width));

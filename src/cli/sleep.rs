@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::control::client;
 use crate::engine::{Engines, Error};
 use crate::name::Name;
-use crate::state::{self, StateFile};
+use crate::places;
+use crate::state::StateFile;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ async fn stop(config: Option<&Path>, name: &Name, off: Refusal) -> Result<(), Re
         Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
     };
     let settings = config.sidecar(name).map_err(rejected)?;
-    let _lock = StateFile::open(&state::directory(), name).map_err(|taken| {
+    let _lock = StateFile::open(&places::states(), name).map_err(|taken| {
         Refusal::new(RefusalKind::InUse, taken.to_string(), "systemctl status shows which")
     })?;
     let engine = Engines::default().at(settings.engine.as_deref());

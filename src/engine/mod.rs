@@ -19,7 +19,7 @@ pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
 pub use inspect::Container;
-pub use list::Running;
+
 pub use network::Location;
 pub use watch::{Change, Watch};
 

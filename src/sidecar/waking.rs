@@ -12,10 +12,10 @@ use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::group::GroupLock;
 use crate::name::Name;
+use crate::places;
 use crate::record::{Record, State};
 use crate::requirements::Requirements;
 use crate::room::{Caller, Room};
-use crate::state;
 use crate::wake::{Answering, start, until_answering};
 use crate::why::{Holder, Why};
 
@@ -64,7 +64,7 @@ impl Sidecar {
             self.explain(Why::Turn { group: group.to_string() });
         }
         let Surroundings { engines, neighbours, .. } = &*self.around;
-        let directory = state::directory();
+        let directory = places::own_states();
         meanwhile(room, take_turn(&self.settings, engines, neighbours, &directory)).await
     }
 

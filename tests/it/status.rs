@@ -18,7 +18,7 @@ const NOBODY: u32 = 65_534;
 /// `rouse status ARGS` with these folders, as any program calls it: to a pipe.
 fn status(config: &Path, state: &Path, sockets: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
-    command.env("STATE_DIRECTORY", state).env("RUNTIME_DIRECTORY", sockets);
+    command.env("ROUSE_STATE_DIRECTORY", state).env("ROUSE_RUNTIME_DIRECTORY", sockets);
     for name in ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE"] {
         command.env_remove(name);
     }

@@ -20,9 +20,9 @@ use clap::Args;
 use crate::clock::now_ms;
 use crate::config::{Config, closest};
 use crate::name::Name;
+use crate::places;
 use crate::survey::{Known, Survey};
 use crate::terminal::{Terminal, When, harmless};
-use crate::{places, state};
 use element::Element;
 
 /// As `rouse is-running` says it: no such sidecar.
@@ -44,7 +44,7 @@ pub struct Arguments {
 
 /// Shows them; an unknown one ends it with 4, after the others.
 pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
-    let survey = Survey::of(&Config::read(config), &state::directory(), &places::sockets());
+    let survey = Survey::of(&Config::read(config), &places::states(), &places::sockets());
     let unknown: Vec<_> =
         arguments.names.iter().filter_map(|name| stranger(name, &survey.sidecars)).collect();
     let wanted = |known: &Known| arguments.names.is_empty() || arguments.names.contains(&known.name);

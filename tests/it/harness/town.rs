@@ -58,8 +58,8 @@ impl Town {
         .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
         command.args(words).arg("--config").arg(config);
-        command.env("RUNTIME_DIRECTORY", self.dir.path().join("control"));
-        command.env("STATE_DIRECTORY", self.state());
+        command.env("ROUSE_RUNTIME_DIRECTORY", self.dir.path().join("control"));
+        command.env("ROUSE_STATE_DIRECTORY", self.state());
         command
     }
 
