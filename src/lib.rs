@@ -5,6 +5,9 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// configuration and socket for a container that exists, and their removal
+mod add;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 

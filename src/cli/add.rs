@@ -1,22 +1,244 @@
 //! `rouse add`: configuration and socket for a container that exists.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::runtime::Builder;
+
+use super::as_root::as_root;
+use crate::add::{Error, Listen, New, Places, Proposal, Socket, Wishes, propose, sockets, write};
+use crate::config::{Config, Sidecar};
+use crate::engine::{Engines, Error as EngineError};
+use crate::name::Name;
 
 /// What is asked for.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// The sidecars, called like their containers
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<Name>,
+    /// The container, where it is not called like the sidecar
+    #[arg(long, value_name = "CONTAINER", value_parser = container_name)]
+    container: Option<String>,
+    /// Where the socket listens: a port, an address and port, or a path; may be repeated [default: where the container is
+    /// published, else its ports on 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<Listen>,
+    /// The port in the container
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// How to tell that it answers: tcp, http:/PATH, http-ok:/PATH, healthy, log:REGEX
+    #[arg(long, value_name = "HOW")]
+    ready: Option<String>,
+    /// How long it stays awake unused: "90s", "1h30m", "never"
+    #[arg(long, value_name = "DURATION")]
+    idle_timeout: Option<String>,
     /// Show what would be written, and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Overwrite what is there
     #[arg(long)]
     force: bool,
+    /// Write below this folder instead of /
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    root: PathBuf,
 }
 
-/// Adds them.
-pub fn run(_config: Option<&Path>, _arguments: &Arguments) -> ExitCode {
-    ExitCode::FAILURE
+/// Adds them, all or none.
+pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
+    let done = match config {
+        Some(_) => {
+            Err("rouse add writes to /etc/rouse/rouse.d, which is not read with --config: leave that out"
+                .into())
+        }
+        None => add(arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(what) => {
+            // Whoever has closed stderr does not want to know.
+            let _ = writeln!(io::stderr(), "rouse: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn add(arguments: &Arguments) -> Result<ExitCode, String> {
+    let names: BTreeSet<&Name> = arguments.names.iter().collect();
+    let names: Vec<&Name> = names.into_iter().collect();
+    let wishes = arguments.wishes();
+    if names.len() > 1 && wishes != Wishes::default() {
+        return Err("--container, --listen, --port, --ready and --idle-timeout are for one sidecar: add each by itself".into());
+    }
+    let places = Places::below(&arguments.root);
+    let own: Vec<PathBuf> =
+        names.iter().flat_map(|name| [places.table(name), places.drop_in(name)]).collect();
+    let proposals = look(&places, &names, &wishes)?;
+    let files = files(&places, &proposals);
+    check(&places, &proposals, &files, &sockets(&places, &own))?;
+    if arguments.dry_run {
+        show(&files);
+        advise(&proposals);
+        let there: Vec<_> = own.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+        return match there.is_empty() || arguments.force {
+            true => Ok(ExitCode::SUCCESS),
+            false => Err(Error::Exists(there).to_string()),
+        };
+    }
+    match write(&files, arguments.force) {
+        Ok(()) => {
+            report(&proposals, &files);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(denied @ Error::Denied(_)) => {
+            show(&files);
+            Err(format!("{denied}, so nothing was written: run it as root: {}", as_root()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Asks the engine of each for its container.
+fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposal>, String> {
+    let tables: Vec<_> = names.iter().map(|name| (places.table(name), String::new())).collect();
+    // As if they had no table yet.
+    let config = Config::read_with(&places.configuration(), &tables);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        let engines = Engines::default();
+        let mut proposals = Vec::new();
+        for name in names {
+            let usual = config.sidecar(name).map_err(|errors| wrong(name, &errors))?;
+            proposals
+                .push(look_at(&engines, &usual, wishes).await.map_err(|what| format!("{name}: {what}"))?);
+        }
+        Ok(proposals)
+    })
+}
+
+async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<Proposal, String> {
+    let engine = engines.at(usual.engine.as_deref());
+    let called = wishes.container.as_deref().unwrap_or(usual.name.as_str());
+    let blueprint = engine.blueprint(called).await.map_err(|error| match error {
+        EngineError::NoSuchContainer { .. } => format!(
+            "{} has no container {called:?}: create it first, or say which one it is: rouse add {} --container CONTAINER \
+             (docker ps --all shows them)",
+            engine.socket().display(),
+            usual.name
+        ),
+        EngineError::Unreachable { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
+            format!("this user may not ask {}: run it as root: {}", engine.socket().display(), as_root())
+        }
+        error => error.to_string(),
+    })?;
+    propose(&blueprint, usual, wishes)
+}
+
+fn files(places: &Places, proposals: &[Proposal]) -> Vec<New> {
+    let both = |proposal: &Proposal| {
+        [
+            New { path: places.table(&proposal.name), text: proposal.table() },
+            New { path: places.drop_in(&proposal.name), text: proposal.drop_in() },
+        ]
+    };
+    proposals.iter().flat_map(both).collect()
+}
+
+/// Whether they get along with what is there, and with each other.
+fn check(places: &Places, proposals: &[Proposal], files: &[New], others: &[Socket]) -> Result<(), String> {
+    let tables: Vec<_> = files.iter().step_by(2).map(|file| (file.path.clone(), file.text.clone())).collect();
+    let config = Config::read_with(&places.configuration(), &tables);
+    for proposal in proposals {
+        config.sidecar(&proposal.name).map_err(|errors| wrong(&proposal.name, &errors))?;
+    }
+    // A sidecar that has a socket and no table is on the container of its own name.
+    let before = Config::read_in(&places.configuration());
+    for other in others {
+        if let Err(errors) = config.sidecar(&other.sidecar)
+            && before.sidecar(&other.sidecar).is_ok()
+        {
+            return Err(wrong(&other.sidecar, &errors));
+        }
+    }
+    let mut taken: Vec<(&Name, &Listen)> =
+        others.iter().map(|other| (&other.sidecar, &other.listen)).collect();
+    for proposal in proposals {
+        for listen in proposal.listens() {
+            if let Some((other, theirs)) = taken.iter().find(|(_, theirs)| theirs.excludes(listen)) {
+                let file = others.iter().find(|one| one.sidecar == **other && one.listen == **theirs);
+                let place = file.map(|one| format!(" ({})", one.file.display())).unwrap_or_default();
+                return Err(format!(
+                    "{}: {listen} is where rouse@{other}.socket listens already{place}: choose another place with --listen",
+                    proposal.name
+                ));
+            }
+        }
+        taken.extend(proposal.listens().map(|listen| (&proposal.name, listen)));
+    }
+    Ok(())
+}
+
+fn wrong(name: &Name, errors: &[crate::config::Error]) -> String {
+    let errors: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
+    format!("{name}: this would not work, so nothing was written:{}", errors.concat())
+}
+
+/// Prints them as `systemctl cat` does.
+fn show(files: &[New]) {
+    let mut out = io::stdout().lock();
+    for (number, file) in files.iter().enumerate() {
+        let gap = if number > 0 { "\n" } else { "" };
+        // A reader that has seen enough changes nothing.
+        let _ = write!(out, "{gap}# {}\n{}", file.path.display(), file.text);
+    }
+}
+
+/// Says what was done, what is to be done first, and how to turn them on.
+fn report(proposals: &[Proposal], files: &[New]) {
+    let mut out = io::stdout().lock();
+    for file in files {
+        let _ = writeln!(out, "wrote {}", file.path.display());
+    }
+    for proposal in proposals {
+        let _ = writeln!(out, "{}", proposal.summary());
+    }
+    advise(proposals);
+    let units: Vec<_> = proposals.iter().map(|one| format!("rouse@{}.socket", one.name)).collect();
+    let _ = writeln!(out, "systemctl daemon-reload && systemctl enable --now {}", units.join(" "));
+}
+
+fn advise(proposals: &[Proposal]) {
+    let mut err = io::stderr().lock();
+    for proposal in proposals {
+        for advice in &proposal.advice {
+            let _ = writeln!(err, "{}: {advice}", proposal.name);
+        }
+    }
+}
+
+/// A name that an engine could have given, so that no other path of its API is asked for.
+fn container_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    match text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("a container is called by letters, digits, '_', '.' and '-'".to_owned()),
+    }
+}
+
+impl Arguments {
+    fn wishes(&self) -> Wishes {
+        Wishes {
+            container: self.container.clone(),
+            listen: self.listen.clone(),
+            port: self.port,
+            ready: self.ready.clone(),
+            idle_timeout: self.idle_timeout.clone(),
+        }
+    }
 }

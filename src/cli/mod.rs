@@ -1,6 +1,7 @@
 //! The command line.
 
 mod add; // config and drop-in for a container that exists
+mod as_root; // the same command for somebody who may
 mod call; // a command that is a call of the control socket
 mod check; // what will not work, and how to mend it
 mod hold; // keep it awake
