@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 use super::as_root::as_root;
 use crate::add::{Error, Listen, New, Places, Proposal, Socket, Wishes, propose, sockets, write};
 use crate::config::{Config, Sidecar};
-use crate::engine::{Engines, Error as EngineError};
+use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
 
 /// What is asked for.
@@ -125,19 +125,33 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
 async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<Proposal, String> {
     let engine = engines.at(usual.engine.as_deref());
     let called = wishes.container.as_deref().unwrap_or(usual.name.as_str());
-    let blueprint = engine.blueprint(called).await.map_err(|error| match error {
-        EngineError::NoSuchContainer { .. } => format!(
-            "{} has no container {called:?}: create it first, or say which one it is: rouse add {} --container CONTAINER \
-             (docker ps --all shows them)",
-            engine.socket().display(),
-            usual.name
-        ),
-        EngineError::Unreachable { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
-            format!("this user may not ask {}: run it as root: {}", engine.socket().display(), as_root())
+    let blueprint = match engine.blueprint(called).await {
+        Ok(blueprint) => blueprint,
+        Err(EngineError::NoSuchContainer { .. }) => return Err(missing(&engine, called, &usual.name).await),
+        Err(EngineError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(format!(
+                "this user may not ask {}: run it as root: {}",
+                engine.socket().display(),
+                as_root()
+            ));
         }
-        error => error.to_string(),
-    })?;
+        Err(error) => return Err(error.to_string()),
+    };
     propose(&blueprint, usual, wishes)
+}
+
+/// That there is no container `called` so, and which one may be meant.
+async fn missing(engine: &Docker, called: &str, name: &Name) -> String {
+    let what = format!("{} has no container {called:?}", engine.socket().display());
+    match engine.of_service(called).await.unwrap_or_default().as_slice() {
+        [] => format!(
+            "{what}: create it first, or say which one it is: rouse add {name} --container CONTAINER \
+             (docker ps --all shows them)"
+        ),
+        [meant, ..] => {
+            format!("{what}, but {meant} is that of service {called}: rouse add {name} --container {meant}")
+        }
+    }
 }
 
 fn files(places: &Places, proposals: &[Proposal]) -> Vec<New> {

@@ -7,12 +7,14 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::docker::{DEADLINE, refusal};
+use super::docker::{DEADLINE, escape, refusal};
 use super::inspect::means;
 use super::{Docker, Error};
 
 /// How often a HEALTHCHECK is asked that does not say.
 const USUAL_INTERVAL: Duration = Duration::from_secs(30);
+/// The label with the service's name that Compose gives its containers.
+const SERVICE: &str = "com.docker.compose.service";
 
 /// What a container was created with.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -120,6 +122,27 @@ impl Docker {
             false => Err(Error::NoSuchContainer { message: format!("No such container: {container}") }),
         }
     }
+
+    /// The names of the containers that Compose has made for a service of that name.
+    pub async fn of_service(&self, service: &str) -> Result<Vec<String>, Error> {
+        let filters = escape(&format!(r#"{{"label":["{SERVICE}={service}"]}}"#));
+        let path = format!("/containers/json?all=true&filters={filters}");
+        let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
+        if answer.status != StatusCode::OK {
+            return Err(refusal(call, &answer));
+        }
+        let found: Vec<Listed> = serde_json::from_slice(&answer.body)
+            .map_err(|error| Error::Garbled { call, what: error.to_string() })?;
+        let names = found.into_iter().filter_map(|one| one.names?.into_iter().next());
+        Ok(names.map(|name| name.trim_start_matches('/').to_owned()).collect())
+    }
+}
+
+/// A container in a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listed {
+    names: Option<Vec<String>>,
 }
 
 impl Blueprint {
@@ -196,7 +219,7 @@ impl Blueprint {
 
     /// Which service of a Compose project it is, if it is one.
     pub fn compose(&self) -> Option<Compose> {
-        let service = self.label("com.docker.compose.service")?.to_owned();
+        let service = self.label(SERVICE)?.to_owned();
         let folder = self.label("com.docker.compose.project.working_dir").map(str::to_owned);
         Some(Compose { service, folder })
     }
