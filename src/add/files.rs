@@ -8,8 +8,6 @@ use std::process;
 
 use nix::errno::Errno;
 
-use super::texts::MARK;
-
 /// A file that is to be.
 #[derive(Clone, Debug)]
 pub struct New {
@@ -29,7 +27,7 @@ pub enum Error {
     #[error("{} cannot be changed by this user", .0.display())]
     Denied(PathBuf),
     /// The system said no.
-    #[error("{} cannot be {verb}: {cause}; nothing was changed", path.display())]
+    #[error("{} cannot be {verb}: {cause}", path.display())]
     Failed {
         /// The file or folder.
         path: PathBuf,
@@ -158,54 +156,17 @@ fn beside(path: &Path, what: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{what}-{}", process::id()))
 }
 
-fn is_there(path: &Path) -> bool {
+pub(super) fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn failed(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn failed(path: &Path, verb: &'static str) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     // Not EPERM, which says that nobody may, such as about a file that cannot be changed.
     move |cause| match cause.raw_os_error() == Some(Errno::EACCES as i32) {
         true => Error::Denied(path.parent().map_or(path.clone(), Path::to_owned)),
         false => Error::Failed { path, verb, cause },
     }
-}
-
-/// What became of a sidecar's files.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// These are gone, or would be.
-    Removed(Vec<PathBuf>),
-    /// These are somebody else's work, so all of them are still there.
-    Foreign(Vec<PathBuf>),
-    /// There were none.
-    Nothing,
-}
-
-/// Removes those of `paths` that `rouse add` has written, or all if `force`, and the folder of the last if that leaves it empty;
-/// with `pretend` it only says so.
-pub fn remove(paths: &[PathBuf], force: bool, pretend: bool) -> Result<Removal, Error> {
-    let there: Vec<PathBuf> = paths.iter().filter(|path| is_there(path)).cloned().collect();
-    let foreign: Vec<PathBuf> = there.iter().filter(|path| !is_marked(path)).cloned().collect();
-    if !foreign.is_empty() && !force {
-        return Ok(Removal::Foreign(foreign));
-    }
-    if there.is_empty() {
-        return Ok(Removal::Nothing);
-    }
-    if !pretend {
-        for path in &there {
-            fs::remove_file(path).map_err(failed(path, "removed"))?;
-        }
-        // Others may have put drop-ins of their own there.
-        let _ = paths.last().and_then(|path| path.parent()).map(fs::remove_dir);
-    }
-    Ok(Removal::Removed(there))
-}
-
-/// Whether its first line says that `rouse add` wrote it.
-fn is_marked(path: &Path) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARK))
 }
 
 #[cfg(test)]
@@ -289,34 +250,5 @@ mod tests {
         let error = write(&[new(dir.path().join("rouse.d/a.toml"), "")], false).unwrap_err().to_string();
         assert!(error.contains("rouse.d"), "{error}");
         assert_eq!(all(dir.path()), before);
-    }
-
-    #[test]
-    fn only_what_carries_the_mark_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let [table, drop_in] = ["web.toml", "web.d/listen.conf"].map(|name| dir.path().join(name));
-        let paths = [table.clone(), drop_in.clone()];
-        assert_eq!(remove(&paths, false, false).unwrap(), Removal::Nothing);
-        let marked = format!("{MARK}\nwhatever an admin has added\n");
-        write(&[new(table.clone(), &marked), new(drop_in.clone(), "[Socket]\n")], false).unwrap();
-        let before = all(dir.path());
-        assert_eq!(remove(&paths, false, false).unwrap(), Removal::Foreign(vec![drop_in.clone()]));
-        assert_eq!(remove(&paths, true, true).unwrap(), Removal::Removed(paths.to_vec()));
-        assert_eq!(all(dir.path()), before);
-        fs::write(&drop_in, &marked).unwrap();
-        assert_eq!(remove(&paths, false, false).unwrap(), Removal::Removed(paths.to_vec()));
-        assert_eq!(all(dir.path()), []);
-    }
-
-    #[test]
-    fn a_folder_with_other_drop_ins_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let drop_in = dir.path().join("web.d/listen.conf");
-        write(&[new(drop_in.clone(), MARK), new(dir.path().join("web.d/mine.conf"), "")], false).unwrap();
-        assert_eq!(
-            remove(std::slice::from_ref(&drop_in), false, false).unwrap(),
-            Removal::Removed(vec![drop_in])
-        );
-        assert!(dir.path().join("web.d/mine.conf").exists());
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::runtime::Builder;
 
 use super::as_root::as_root;
-use crate::add::{Error, Listen, New, Places, Proposal, Socket, Wishes, propose, sockets, write};
+use crate::add::{Error, Listen, New, Places, Proposal, Wishes, agree, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
@@ -74,15 +74,14 @@ fn add(arguments: &Arguments) -> Result<ExitCode, String> {
         return Err("--container, --listen, --port, --ready and --idle-timeout are for one sidecar: add each by itself".into());
     }
     let places = Places::below(&arguments.root);
-    let own: Vec<PathBuf> =
-        names.iter().flat_map(|name| [places.table(name), places.drop_in(name)]).collect();
     let proposals = look(&places, &names, &wishes)?;
     let files = files(&places, &proposals);
-    check(&places, &proposals, &files, &sockets(&places, &own))?;
+    agree(&places, &proposals)?;
     if arguments.dry_run {
         show(&files);
         advise(&proposals);
-        let there: Vec<_> = own.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+        let paths = files.into_iter().map(|file| file.path);
+        let there: Vec<_> = paths.filter(|path| path.symlink_metadata().is_ok()).collect();
         return match there.is_empty() || arguments.force {
             true => Ok(ExitCode::SUCCESS),
             false => Err(Error::Exists(there).to_string()),
@@ -95,9 +94,10 @@ fn add(arguments: &Arguments) -> Result<ExitCode, String> {
         }
         Err(denied @ Error::Denied(_)) => {
             show(&files);
+            advise(&proposals);
             Err(format!("{denied}, so nothing was written: run it as root: {}", as_root()))
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(format!("{error}; nothing was written")),
     }
 }
 
@@ -114,7 +114,7 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
         let engines = Engines::default();
         let mut proposals = Vec::new();
         for name in names {
-            let usual = config.sidecar(name).map_err(|errors| wrong(name, &errors))?;
+            let usual = config.sidecar(name).map_err(|errors| unusable(name, &errors))?;
             proposals
                 .push(look_at(&engines, &usual, wishes).await.map_err(|what| format!("{name}: {what}"))?);
         }
@@ -162,45 +162,6 @@ fn files(places: &Places, proposals: &[Proposal]) -> Vec<New> {
         ]
     };
     proposals.iter().flat_map(both).collect()
-}
-
-/// Whether they get along with what is there, and with each other.
-fn check(places: &Places, proposals: &[Proposal], files: &[New], others: &[Socket]) -> Result<(), String> {
-    let tables: Vec<_> = files.iter().step_by(2).map(|file| (file.path.clone(), file.text.clone())).collect();
-    let config = Config::read_with(&places.configuration(), &tables);
-    for proposal in proposals {
-        config.sidecar(&proposal.name).map_err(|errors| wrong(&proposal.name, &errors))?;
-    }
-    // A sidecar that has a socket and no table is on the container of its own name.
-    let before = Config::read_in(&places.configuration());
-    for other in others {
-        if let Err(errors) = config.sidecar(&other.sidecar)
-            && before.sidecar(&other.sidecar).is_ok()
-        {
-            return Err(wrong(&other.sidecar, &errors));
-        }
-    }
-    let mut taken: Vec<(&Name, &Listen)> =
-        others.iter().map(|other| (&other.sidecar, &other.listen)).collect();
-    for proposal in proposals {
-        for listen in proposal.listens() {
-            if let Some((other, theirs)) = taken.iter().find(|(_, theirs)| theirs.excludes(listen)) {
-                let file = others.iter().find(|one| one.sidecar == **other && one.listen == **theirs);
-                let place = file.map(|one| format!(" ({})", one.file.display())).unwrap_or_default();
-                return Err(format!(
-                    "{}: {listen} is where rouse@{other}.socket listens already{place}: choose another place with --listen",
-                    proposal.name
-                ));
-            }
-        }
-        taken.extend(proposal.listens().map(|listen| (&proposal.name, listen)));
-    }
-    Ok(())
-}
-
-fn wrong(name: &Name, errors: &[crate::config::Error]) -> String {
-    let errors: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
-    format!("{name}: this would not work, so nothing was written:{}", errors.concat())
 }
 
 /// Prints them as `systemctl cat` does.
