@@ -1,6 +1,5 @@
 //! `rouse add`: configuration and socket for a container that exists.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +8,7 @@ use clap::Args;
 use tokio::runtime::Builder;
 
 use super::as_root::as_root;
+use super::once;
 use crate::add::{Error, Listen, New, Places, Proposal, Wishes, agree, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
@@ -67,8 +67,7 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
 }
 
 fn add(arguments: &Arguments) -> Result<ExitCode, String> {
-    let names: BTreeSet<&Name> = arguments.names.iter().collect();
-    let names: Vec<&Name> = names.into_iter().collect();
+    let names = once(&arguments.names);
     let wishes = arguments.wishes();
     if names.len() > 1 && wishes != Wishes::default() {
         return Err("--container, --listen, --port, --ready and --idle-timeout are for one sidecar: add each by itself".into());

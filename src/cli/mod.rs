@@ -14,6 +14,7 @@ mod status; // a table of all sidecars
 mod touch; // count as use
 mod wake; // wake it
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -91,6 +92,12 @@ pub fn main() -> ExitCode {
         Command::Remove(arguments) => remove::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),
     }
+}
+
+/// Each of `names` once, in the order in which they were given.
+fn once(names: &[Name]) -> Vec<&Name> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(|name| seen.insert(*name)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `rouse remove`: what `rouse add` wrote, gone.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::as_root::as_root;
+use super::once;
 use crate::add::{Error, Places, Removal, remove};
 use crate::config::Config;
 use crate::name::Name;
@@ -32,7 +32,7 @@ pub struct Arguments {
 /// Removes them, each by itself.
 pub fn run(arguments: &Arguments) -> ExitCode {
     let places = Places::below(&arguments.root);
-    let names: BTreeSet<&Name> = arguments.names.iter().collect();
+    let names = once(&arguments.names);
     let before = Config::read_in(&places.configuration());
     let mut gone = Vec::new();
     for name in &names {

@@ -166,8 +166,8 @@ fn several_are_added_together_or_not_at_all() {
     assert!(refused.err.contains("no container \"nobody-has-this-name\""), "{refused:?}");
     assert!(refused.err.contains("docker ps --all"), "{refused:?}");
     assert_eq!(root.files(), before);
-    let added = root.rouse("add", &[one.name(), two.name()]);
-    let units = format!("rouse@{}.socket rouse@{}.socket", one.name(), two.name());
+    let added = root.rouse("add", &[two.name(), one.name(), two.name()]);
+    let units = format!("rouse@{}.socket rouse@{}.socket", two.name(), one.name());
     assert!(added.out.ends_with(&format!("systemctl enable --now {units}\n")), "{added:?}");
     assert_eq!(root.files().len(), before.len() + 4);
 }
