@@ -11,6 +11,8 @@ mod survey;
 mod terminal;
 // what will not work, and how to mend it
 mod check;
+// configuration and socket for a container that exists, and their removal
+mod add;
 
 // one helper: a life per sidecar, signals, exit
 mod helper;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod add; // config and drop-in for a container that exists
+mod as_root; // the same command for somebody who may
 mod call; // a command that is a call of the control socket
 mod check; // what will not work, and how to mend it
 mod hold; // keep it awake
@@ -19,6 +20,7 @@ mod wake; // wake it
 #[cfg(test)]
 mod documented; // the manual and the completions know the same commands and options
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -100,6 +102,12 @@ pub fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Names => names::run(config),
     }
+}
+
+/// Each of `names` once, in the order in which they were given.
+fn once(names: &[Name]) -> Vec<&Name> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(|name| seen.insert(*name)).collect()
 }
 
 #[cfg(test)]

@@ -60,6 +60,17 @@ impl Config {
         Config::of(files::find(base, &mut errors), errors)
     }
 
+    /// Reads the same as it would be with the files `added`, whose texts may replace those of files that are there.
+    pub fn read_with(base: &Path, added: &[(PathBuf, String)]) -> Config {
+        let mut errors = Vec::new();
+        let mut files = files::find(base, &mut errors);
+        files.retain(|file| added.iter().all(|(path, _)| path != file));
+        let mut sources: Vec<_> = files.iter().filter_map(|path| files::read(path, &mut errors)).collect();
+        files.extend(added.iter().map(|(path, _)| path.clone()));
+        sources.extend(added.iter().map(|(path, text)| Source::new(path.clone(), text.clone())));
+        Config::from_sources(&files, sources, errors)
+    }
+
     fn of(files: Vec<PathBuf>, mut errors: Vec<Error>) -> Config {
         let sources = files.iter().filter_map(|path| files::read(path, &mut errors)).collect();
         Config::from_sources(&files, sources, errors)

@@ -10,11 +10,13 @@ mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
 mod list; // the containers that run
 mod network; // where it can be reached
+mod blueprint; // what it was created with
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use blueprint::{Blueprint, Compose, Network, Publication};
 pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
