@@ -3,13 +3,14 @@ DESTDIR ?=
 
 CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
-UNITS   := rouse@.socket rouse-control@.socket rouse@.service
+UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
 unitdir     := $(DESTDIR)$(PREFIX)/lib/systemd/system
 sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+grafanadir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/grafana
 exampledir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/examples
 
 .PHONY: all build install demo test bench bench-wake check help
@@ -23,9 +24,10 @@ install: build        ## put binary, units and examples below DESTDIR and PREFIX
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
 	install -d $(unitdir)
 	install -m 0644 $(UNITS:%=units/%) $(unitdir)
-	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service $(unitdir)/rouse-metrics.service
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
+	install -D -m 0644 packaging/grafana/rouse.json $(grafanadir)/rouse.json
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(exampledir))/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && systemctl daemon-reload'

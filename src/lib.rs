@@ -5,6 +5,9 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// what was counted of all sidecars, for Prometheus
+mod metrics;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 
