@@ -3,7 +3,7 @@ DESTDIR ?=
 
 CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
-UNITS   := rouse@.socket rouse-control@.socket rouse@.service
+UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
@@ -15,6 +15,7 @@ mandir      := $(DESTDIR)$(PREFIX)/share/man
 bashdir     := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+grafanadir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/grafana
 exampledir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/examples
 
 .PHONY: all build install demo test bench bench-wake check help
@@ -28,7 +29,7 @@ install: build        ## put binary, units, manual and completions below DESTDIR
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
 	install -d $(unitdir)
 	install -m 0644 $(UNITS:%=units/%) $(unitdir)
-	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service $(unitdir)/rouse-metrics.service
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
 	install -D -m 0644 units/rouse.catalog $(catalogdir)/rouse.catalog
@@ -38,6 +39,7 @@ install: build        ## put binary, units, manual and completions below DESTDIR
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
+	install -D -m 0644 packaging/grafana/rouse.json $(grafanadir)/rouse.json
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(exampledir))/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'

@@ -13,6 +13,8 @@ mod terminal;
 mod check;
 // configuration and socket for a container that exists, and their removal
 mod add;
+// what was counted of all sidecars, for Prometheus
+mod metrics;
 
 // one helper: a life per sidecar, signals, exit
 mod helper;

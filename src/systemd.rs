@@ -64,6 +64,24 @@ pub fn take_sockets() -> Result<Sockets, Unusable> {
     if wrong.is_empty() { Ok(sockets) } else { Err(Unusable(wrong)) }
 }
 
+/// Takes whatever listening sockets systemd passed; their names do not matter. Call it as [`take_sockets`].
+pub fn take_listeners() -> Result<Vec<OwnedFd>, Unusable> {
+    let mut passed = ListenFd::from_env();
+    if passed.len() == 0 {
+        let why = "no sockets were passed: start it through its socket unit (systemctl start rouse-metrics.socket) \
+                   or with systemd-socket-activate";
+        return Err(Unusable(vec![why.into()]));
+    }
+    let (mut sockets, mut wrong) = (Vec::new(), Vec::new());
+    for index in 0..passed.len() {
+        match take_listener(&mut passed, index) {
+            Ok(socket) => sockets.push(socket),
+            Err(why) => wrong.push(format!("fd {}: {why}", FIRST_FD + index)),
+        }
+    }
+    if wrong.is_empty() { Ok(sockets) } else { Err(Unusable(wrong)) }
+}
+
 /// One name for each fd, in the order of the fds.
 fn pair(names: Option<&str>, fds: usize, first: usize) -> Result<Vec<String>, Unusable> {
     let refuse = |why: String| Err(Unusable(vec![why]));

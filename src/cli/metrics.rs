@@ -1,8 +1,14 @@
 //! `rouse metrics`: what was counted, for Prometheus.
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::EX_CONFIG;
+use crate::metrics::{self, Format, serve::serve};
+use crate::{journal, state, systemd};
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -12,7 +18,49 @@ pub struct Arguments {
     serve: bool,
 }
 
-/// Prints it.
-pub fn run(_arguments: &Arguments) -> ExitCode {
-    ExitCode::FAILURE
+/// Prints it, or answers those who scrape it.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    if arguments.serve { answer() } else { print() }
+}
+
+fn print() -> ExitCode {
+    let directory = state::directory();
+    // To a stderr that is closed nobody listens.
+    let tell = |text: &str| drop(writeln!(io::stderr(), "rouse: {text}"));
+    let found = match metrics::read(&directory) {
+        Ok(found) => found,
+        Err(error) => {
+            tell(&format!("cannot read {}: {error}", directory.display()));
+            return ExitCode::FAILURE;
+        }
+    };
+    found.unreadable.iter().for_each(|text| tell(text));
+    match io::stdout().write_all(found.text(Format::OpenMetrics).as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            tell(&format!("cannot print: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn answer() -> ExitCode {
+    journal::open();
+    // Before the runtime: listenfd edits the environment, which only a single thread may.
+    let sockets = match systemd::take_listeners() {
+        Ok(sockets) => sockets,
+        Err(unusable) => {
+            tracing::error!(target: "rouse", "{unusable}");
+            return EX_CONFIG.into();
+        }
+    };
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    match runtime.and_then(|runtime| runtime.block_on(serve(sockets, state::directory()))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(target: "rouse", "cannot answer scrapers: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use blueprint::{Blueprint, Compose, Network, Publication};
+pub use blueprint::{Blueprint, Network, Publication};
 pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;

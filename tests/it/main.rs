@@ -29,6 +29,7 @@ mod idle; // what counts as use, and when a sidecar goes to sleep
 mod interruptions; // the helper or the engine goes away, at every stage
 mod lives; // whatever is done to a sidecar: one call at a time, an answer or an end for everybody, sleep
 mod load; // what must go on while bytes or clients never cease
+mod metrics; // what Prometheus is told, by the command and over HTTP
 mod notifications; // what systemd is told, and when
 mod openapi; // the control socket answers as docs/openapi.yaml says, and in no other way
 mod outage; // the engine restarts, hangs or vanishes while containers run on or die with it

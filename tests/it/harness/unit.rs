@@ -26,6 +26,7 @@ pub struct Unit {
     pub config: PathBuf,
     pub open_files: Option<usize>,
     pub restart: bool,
+    pub arguments: Vec<String>,
 }
 
 impl Unit {
@@ -36,7 +37,8 @@ impl Unit {
         let limit = self.open_files.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
         let script = format!("{moves}{limit}export LISTEN_PID=$$ WATCHDOG_PID=$$; exec \"$0\" \"$@\"");
         let mut command = Command::new("/bin/bash");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_rouse"), "run", "--config"]).arg(&self.config);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_rouse")]).args(&self.arguments);
+        command.arg("--config").arg(&self.config);
         command.env_remove("JOURNAL_STREAM").envs(self.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
