@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::runtime::{Builder, LocalOptions};
-
+use super::runtime;
 use crate::calls::{Refusal, RefusalKind};
 use crate::name::Name;
 use crate::neighbours;
@@ -21,8 +20,7 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Refusal>>) -> Result<
     let failed = |error: io::Error| {
         Refusal::new(RefusalKind::Failed, format!("cannot start: {error}"), "is the system out of resources?")
     };
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-    runtime.map_err(failed)?.block_on(command)
+    runtime::block_on(command).map_err(failed)?
 }
 
 /// How a command ends that has nothing to print: with the reason and the cure where it was refused.

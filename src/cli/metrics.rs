@@ -4,11 +4,10 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::runtime::{Builder, LocalOptions};
 
-use super::EX_CONFIG;
+use super::{EX_CONFIG, runtime};
 use crate::metrics::{self, Format, serve::serve};
-use crate::{journal, state, systemd};
+use crate::{journal, places, systemd};
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -24,7 +23,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn print() -> ExitCode {
-    let directory = state::directory();
+    let directory = places::states();
     // To a stderr that is closed nobody listens.
     let tell = |text: &str| drop(writeln!(io::stderr(), "rouse: {text}"));
     let found = match metrics::read(&directory) {
@@ -55,8 +54,7 @@ fn answer() -> ExitCode {
             return EX_CONFIG.into();
         }
     };
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-    match runtime.and_then(|runtime| runtime.block_on(serve(sockets, state::directory()))) {
+    match runtime::block_on(serve(sockets, places::states())).flatten() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(target: "rouse", "cannot answer scrapers: {error}");

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::runtime;
 use crate::engine::{Container, Docker, Engines, Error};
 use crate::name::Name;
 use crate::survey::Known;
@@ -48,10 +48,9 @@ impl Said {
 
 /// Asks the engines of all these sidecars for their containers.
 pub fn ask(sidecars: &[Known]) -> Answers {
-    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(ask_all(sidecars)),
-        Err(error) => sidecars.iter().map(|known| (known.name.clone(), Err(error.to_string()))).collect(),
-    }
+    runtime::block_on(ask_all(sidecars)).unwrap_or_else(|error| {
+        sidecars.iter().map(|known| (known.name.clone(), Err(error.to_string()))).collect()
+    })
 }
 
 async fn ask_all(sidecars: &[Known]) -> Answers {
