@@ -54,7 +54,7 @@ fn answer() -> ExitCode {
             return EX_CONFIG.into();
         }
     };
-    match runtime::block_on(serve(sockets, places::states())).flatten() {
+    match runtime::block_on(serve(sockets, places::states())).and_then(|ended| ended) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(target: "rouse", "cannot answer scrapers: {error}");

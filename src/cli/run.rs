@@ -18,7 +18,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
             return EX_CONFIG.into();
         }
     };
-    match runtime::block_on(helper::run(sockets, config)).flatten() {
+    match runtime::block_on(helper::run(sockets, config)).and_then(|ended| ended) {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Refused) => ExitCode::FAILURE,
         Err(error) => {
