@@ -19,7 +19,7 @@ pub fn states() -> PathBuf {
     given("ROUSE_STATE_DIRECTORY", STATES)
 }
 
-/// Where a helper keeps its state files: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
+/// Where rouse's own services have the state files: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
 pub fn own_states() -> PathBuf {
     given("STATE_DIRECTORY", STATES)
 }

@@ -136,8 +136,8 @@ impl Totals {
     pub fn count_wake(&mut self, took: Duration) {
         let took_ms = took.as_millis() as u64;
         let place = WAKE_BOUNDS_MS.partition_point(|bound| *bound < took_ms);
-        self.wakes_ready += 1;
-        self.wake_times[place] += 1;
+        self.wakes_ready = self.wakes_ready.saturating_add(1);
+        self.wake_times[place] = self.wake_times[place].saturating_add(1);
         self.wake_time_ms = self.wake_time_ms.saturating_add(took_ms);
     }
 }

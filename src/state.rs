@@ -11,6 +11,7 @@ use std::process;
 use std::time::Duration;
 
 use nix::fcntl::Flock;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::clock::now_ms;
@@ -18,6 +19,9 @@ use crate::lock::{holder, try_lock};
 use crate::name::Name;
 use crate::record::{Record, State, Totals, VERSION};
 use crate::why::Why;
+
+/// So much time awake or paused is written even if nothing else is new. A look comes every ten seconds.
+const UNCOUNTED_MS: u64 = 5_000;
 
 /// Why the state of a sidecar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -109,20 +113,26 @@ impl StateFile {
         self.record.started_at.as_deref() == Some(started_at)
     }
 
-    /// Changes the record and writes it, atomically, if it is another one then. A write that fails (a full disk) must not
-    /// stop a wake, so it only says so.
+    /// Changes the record and writes it, atomically, if it is another one then or has time to count. A write that fails (a
+    /// full disk) must not stop a wake, so it only says so.
     pub fn update(&mut self, change: impl FnOnce(&mut Record)) {
         let before = self.record.clone();
         change(&mut self.record);
-        if self.record == before {
+        let passed = self.counted.elapsed().as_millis() as u64;
+        let has_time_to_count = before.state.is_up() && passed >= UNCOUNTED_MS;
+        if self.record == before && !has_time_to_count {
             return;
         }
-        let now = Instant::now();
-        let passed = now.duration_since(std::mem::replace(&mut self.counted, now)).as_millis() as u64;
-        match before.state {
-            State::Asleep | State::Waking => {}
-            State::Awake | State::Pausing | State::Sleeping => self.record.totals.awake_ms += passed,
-            State::Paused => self.record.totals.paused_ms += passed,
+        // What is less than a millisecond is left for the next time.
+        self.counted += Duration::from_millis(passed);
+        let totals = &mut self.record.totals;
+        let counted = match before.state {
+            State::Asleep | State::Waking => None,
+            State::Awake | State::Pausing | State::Sleeping => Some(&mut totals.awake_ms),
+            State::Paused => Some(&mut totals.paused_ms),
+        };
+        if let Some(counted) = counted {
+            *counted = counted.saturating_add(passed);
         }
         self.record.written_ms = now_ms();
         if self.record.state != before.state {
@@ -192,11 +202,17 @@ fn read(path: &Path) -> io::Result<Option<Record>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let record: Record = serde_json::from_slice(&text)?;
-    match record.version {
-        VERSION => Ok(Some(record)),
+    // Before the rest, which another version may have in another form.
+    match serde_json::from_slice::<Versioned>(&text)?.version {
+        VERSION => Ok(Some(serde_json::from_slice(&text)?)),
         other => Err(io::Error::new(ErrorKind::InvalidData, format!("version {other}, not {VERSION}"))),
     }
+}
+
+/// What a state file of any version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// A reader sees the old record or the new one; it need not survive a power cut, which ends all that it tells of.
@@ -262,6 +278,50 @@ mod tests {
             assert_eq!(state.record().state, State::Asleep);
             assert_eq!(fs::read_to_string(directory.path().join("web.json.bad")).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_for_that_whatever_else_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("web.json");
+        fs::write(&path, "{\"version\":2,\"state\":{\"name\":\"hibernating\"}}").unwrap();
+        let refused = look(directory.path(), &Name::new("web").unwrap()).unwrap_err();
+        assert_eq!(refused.to_string(), "version 2, not 1");
+    }
+
+    /// As if so much more time had passed since the last count.
+    fn pass(state: &mut StateFile, time: Duration) {
+        state.counted -= time;
+    }
+
+    #[test]
+    fn time_awake_is_written_even_if_nothing_else_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| (record.state, record.why) = (State::Awake, Why::Never));
+        let stored = || look(directory.path(), &Name::new("web").unwrap()).unwrap().unwrap();
+        let first = stored();
+        state.update(|_| {});
+        assert_eq!(stored(), first, "too little to be worth a write");
+        pass(&mut state, Duration::from_secs(10));
+        state.update(|_| {});
+        assert!((10_000..20_000).contains(&stored().totals.awake_ms), "{:?}", stored());
+    }
+
+    #[test]
+    fn parts_of_a_millisecond_are_not_lost_and_no_count_overflows() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.state = State::Awake);
+        for connections in 1..=1_000 {
+            pass(&mut state, Duration::from_micros(1_900));
+            state.update(|record| record.connections = connections);
+        }
+        assert!(state.record().totals.awake_ms >= 1_900, "{:?}", state.record());
+        state.update(|record| record.totals.awake_ms = u64::MAX - 1);
+        pass(&mut state, Duration::from_secs(10));
+        state.update(|_| {});
+        assert_eq!(state.record().totals.awake_ms, u64::MAX);
     }
 
     #[test]

@@ -39,16 +39,9 @@ pub struct Survey {
 impl Survey {
     /// Looks at the configuration, the state files in `states` and the control sockets in `sockets`.
     pub fn of(config: &Config, states: &Path, sockets: &Path) -> Survey {
-        let mut troubles = Vec::new();
+        let (names, mut troubles) = names(config, states, sockets);
         if !config.errors().is_empty() {
-            troubles.push("the configuration has errors: `rouse check` shows them".into());
-        }
-        let mut names: BTreeSet<Name> = config.names().cloned().collect();
-        for (folder, found) in [(states, state::sidecars(states)), (sockets, listening(sockets))] {
-            match found {
-                Ok(found) => names.extend(found),
-                Err(error) => troubles.push(format!("{} cannot be listed: {error}", folder.display())),
-            }
+            troubles.insert(0, "the configuration has errors: `rouse check` shows them".into());
         }
         let look = |name: Name| Known {
             settings: config.sidecar(&name),
@@ -60,6 +53,19 @@ impl Survey {
         };
         Survey { sidecars: names.into_iter().map(look).collect(), troubles }
     }
+}
+
+/// The names of those that have a table, a control socket or a state file, and which folders could not be looked into.
+pub fn names(config: &Config, states: &Path, sockets: &Path) -> (BTreeSet<Name>, Vec<String>) {
+    let mut names: BTreeSet<Name> = config.names().cloned().collect();
+    let mut troubles = Vec::new();
+    for (folder, found) in [(states, state::sidecars(states)), (sockets, listening(sockets))] {
+        match found {
+            Ok(found) => names.extend(found),
+            Err(error) => troubles.push(format!("{} cannot be listed: {error}", folder.display())),
+        }
+    }
+    (names, troubles)
 }
 
 /// The sidecars that have a control socket.
@@ -94,7 +100,7 @@ mod tests {
         (dir, survey)
     }
 
-    fn names(survey: &Survey) -> Vec<&str> {
+    fn shown(survey: &Survey) -> Vec<&str> {
         survey.sidecars.iter().map(|known| known.name.as_str()).collect()
     }
 
@@ -102,7 +108,7 @@ mod tests {
     fn a_table_a_socket_or_a_state_file_makes_a_sidecar_known() {
         let states = [("c.json", "{"), ("d.lock", ""), ("e.json.bad", "")];
         let (_dir, survey) = machine("[sidecar.a]\n[sidecar.b]", &states, &["b.sock", "x", "z.sock"]);
-        assert_eq!(names(&survey), ["a", "b", "c", "z"]);
+        assert_eq!(shown(&survey), ["a", "b", "c", "z"]);
         let enabled: Vec<_> = survey.sidecars.iter().map(|known| known.enabled).collect();
         assert_eq!(enabled, [false, true, false, true]);
         assert!(survey.sidecars[2].record.is_err());

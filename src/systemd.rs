@@ -147,7 +147,7 @@ pub fn notify_ready() {
 
 /// The line that `systemctl status` shows.
 pub fn notify_status(status: &str) {
-    notify(&[NotifyState::Status(status)]);
+    notify(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// The helper leaves, with a last line for `systemctl status`.
@@ -172,9 +172,19 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
+/// The end of a line would begin another notification, and the text may hold an engine's own words.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pair;
+    use super::{one_line, pair};
+
+    #[test]
+    fn a_status_is_one_notification_whatever_its_text() {
+        assert_eq!(one_line("wake failed: no\nMAINPID=1\r\x1b[2J"), "wake failed: no MAINPID=1  [2J");
+    }
 
     fn names(names: &str, fds: usize) -> Result<Vec<String>, String> {
         pair(Some(names), fds, 3).map_err(|error| error.to_string())

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::env;
 use std::fmt;
 use std::io::{IsTerminal, stdout};
+use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -52,11 +53,7 @@ impl Terminal {
     /// Where the standard output goes, and what the environment says of it.
     pub fn of_output(when: When) -> Terminal {
         let is_terminal = stdout().is_terminal();
-        // An interactive shell does not export it; who does (watch) means it, and watch gives a pipe.
-        let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let own = || tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
-        let width = columns.or_else(own).filter(|width| *width > 0);
-        Terminal { width, colored: when.is_now(is_terminal, |name| env::var(name).ok()) }
+        Terminal { width: width(stdout()), colored: when.is_now(is_terminal, |name| env::var(name).ok()) }
     }
 
     /// `text` in a colour, if there are any.
@@ -94,6 +91,14 @@ impl Colour {
             Colour::Blue => Some(34),
         }
     }
+}
+
+/// The columns that a line may have there.
+pub fn width(stream: impl AsFd) -> Option<usize> {
+    // An interactive shell does not export it; who does (watch) means it, and watch gives a pipe.
+    let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let own = || tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
+    columns.or_else(own).filter(|width| *width > 0)
 }
 
 /// `text` on one line, without what could steer a terminal: it may be a container's own.

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::runtime::Builder;
 
 use super::as_root::as_root;
-use super::once;
+use super::{once, runtime, tell};
 use crate::add::{Error, Listen, New, Places, Proposal, Wishes, agree, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
@@ -59,8 +58,7 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
     match done {
         Ok(code) => code,
         Err(what) => {
-            // Whoever has closed stderr does not want to know.
-            let _ = writeln!(io::stderr(), "rouse: {what}");
+            tell(what);
             ExitCode::FAILURE
         }
     }
@@ -105,11 +103,7 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
     let tables: Vec<_> = names.iter().map(|name| (places.table(name), String::new())).collect();
     // As if they had no table yet.
     let config = Config::read_with(&places.configuration(), &tables);
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(async {
+    let looked = runtime::block_on(async {
         let engines = Engines::default();
         let mut proposals = Vec::new();
         for name in names {
@@ -118,7 +112,8 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
                 .push(look_at(&engines, &usual, wishes).await.map_err(|what| format!("{name}: {what}"))?);
         }
         Ok(proposals)
-    })
+    });
+    looked.map_err(|error| format!("cannot start: {error}"))?
 }
 
 async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<Proposal, String> {

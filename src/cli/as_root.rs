@@ -4,7 +4,7 @@ use std::env;
 
 /// The command line again, such that a shell reads it.
 pub fn as_root() -> String {
-    let words: Vec<_> = env::args().skip(1).map(|word| shell(&word)).collect();
+    let words: Vec<_> = env::args_os().skip(1).map(|word| shell(&word.to_string_lossy())).collect();
     format!("sudo rouse {}", words.join(" "))
 }
 

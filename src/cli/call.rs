@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::runtime;
+use super::{runtime, tell};
 use crate::calls::{Refusal, RefusalKind};
 use crate::name::Name;
 use crate::neighbours;
 use crate::places;
+use crate::terminal::harmless;
 
 /// The control socket of a sidecar.
 pub fn socket(name: &Name) -> PathBuf {
@@ -27,10 +28,13 @@ pub fn block_on<T>(command: impl Future<Output = Result<T, Refusal>>) -> Result<
 pub fn end(name: &Name, done: Result<(), Refusal>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => {
-            eprintln!("rouse: {name}: {}", refusal.error);
-            eprintln!("rouse: {}", refusal.hint);
-            ExitCode::FAILURE
-        }
+        Err(refusal) => refused(name, &refusal),
     }
+}
+
+/// Says why it is not done, which may be told in a container's own words, and what would help.
+pub fn refused(name: &Name, refusal: &Refusal) -> ExitCode {
+    tell(format_args!("{name}: {}", harmless(&refusal.error)));
+    tell(harmless(&refusal.hint));
+    ExitCode::FAILURE
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{EX_CONFIG, runtime};
+use super::{EX_CONFIG, runtime, tell};
 use crate::check::{Finding, Severity, check};
 use crate::config::Config;
 use crate::units::{Units, search_path};
@@ -20,7 +20,7 @@ pub fn run(config: Option<&Path>, json: bool) -> ExitCode {
     let findings = match runtime::block_on(check(&config, &units, docker_host.as_deref())) {
         Ok(findings) => findings,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "rouse: cannot look: {error}");
+            tell(format_args!("cannot look: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -1,5 +1,6 @@
 //! `rouse hold`: wakes a sidecar and keeps it awake.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ async fn hold(name: &Name) -> Result<(), Refusal> {
     let socket = socket(name);
     let held = async {
         let hold = progress::shown(name, client::hold(&socket, name, None)).await?;
-        eprintln!("{name} is awake, and stays so until this is interrupted");
+        // Whoever has closed stderr still wants the hold.
+        let _ = writeln!(io::stderr(), "{name} is awake, and stays so until this is interrupted");
         hold.ended().await;
         let hint = format!("journalctl -u rouse@{name} tells why");
         Err(Refusal::new(RefusalKind::Failed, "the hold has ended: its container is not up any more", hint))

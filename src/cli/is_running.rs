@@ -3,32 +3,34 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::call::{block_on, socket};
+use super::call::{block_on, refused, socket};
+use super::{UNKNOWN, tell};
 use crate::calls::{Refusal, RefusalKind};
 use crate::config::{self, Config};
 use crate::control::client;
 use crate::engine::{Engines, Error};
 use crate::name::Name;
 use crate::places;
-use crate::state;
+use crate::survey;
 
 /// Asleep, as the LSB has it for services that do not run.
 const ASLEEP: u8 = 3;
-/// Nobody knows a sidecar of this name, as the LSB has it.
-const UNKNOWN: u8 = 4;
 
 /// Says it.
 pub fn run(config: Option<&Path>, name: &Name) -> ExitCode {
     let config = Config::read(config);
-    if !is_known(&config, name) {
-        eprintln!(
-            "rouse: {name}: no such sidecar: it has no table in the configuration and no control socket"
-        );
-        eprintln!("rouse: rouse status shows all that are known");
+    let (known, _) = survey::names(&config, &places::states(), &places::sockets());
+    let settings = config.sidecar(name);
+    // A configuration that cannot be read may have a table for it.
+    if settings.is_ok() && !known.contains(name) {
+        tell(format_args!(
+            "{name}: no such sidecar: it has no table in the configuration and no control socket"
+        ));
+        tell("rouse status shows all that are known");
         return ExitCode::from(UNKNOWN);
     }
     let asked = block_on(async {
-        match config.sidecar(name) {
+        match settings {
             Ok(settings) => ask(&settings).await,
             Err(errors) => Err(rejected(&errors)),
         }
@@ -36,16 +38,8 @@ pub fn run(config: Option<&Path>, name: &Name) -> ExitCode {
     match asked {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(ASLEEP),
-        Err(refusal) => {
-            eprintln!("rouse: {name}: {refusal}");
-            ExitCode::FAILURE
-        }
+        Err(refusal) => refused(name, &refusal),
     }
-}
-
-fn is_known(config: &Config, name: &Name) -> bool {
-    let has_record = || state::look(&places::states(), name).is_ok_and(|record| record.is_some());
-    config.names().any(|other| other == name) || socket(name).exists() || has_record()
 }
 
 /// Asks the engine; where this user may not, the sidecar's helper.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EX_CONFIG, runtime};
+use super::{EX_CONFIG, runtime, tell};
 use crate::metrics::{self, Format, serve::serve};
 use crate::{journal, places, systemd};
 
@@ -24,20 +24,18 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn print() -> ExitCode {
     let directory = places::states();
-    // To a stderr that is closed nobody listens.
-    let tell = |text: &str| drop(writeln!(io::stderr(), "rouse: {text}"));
     let found = match metrics::read(&directory) {
         Ok(found) => found,
         Err(error) => {
-            tell(&format!("cannot read {}: {error}", directory.display()));
+            tell(format_args!("cannot read {}: {error}", directory.display()));
             return ExitCode::FAILURE;
         }
     };
-    found.unreadable.iter().for_each(|text| tell(text));
+    found.unreadable.iter().for_each(tell);
     match io::stdout().write_all(found.text(Format::OpenMetrics).as_bytes()) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            tell(&format!("cannot print: {error}"));
+            tell(format_args!("cannot print: {error}"));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
@@ -54,7 +52,7 @@ fn answer() -> ExitCode {
             return EX_CONFIG.into();
         }
     };
-    match runtime::block_on(serve(sockets, places::states())).and_then(|ended| ended) {
+    match runtime::block_on(serve(sockets, places::own_states())).and_then(|ended| ended) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(target: "rouse", "cannot answer scrapers: {error}");

@@ -16,11 +16,14 @@ mod sleep; // put it to sleep
 mod status; // a table of all sidecars
 mod touch; // count as use
 mod wake; // wake it
+mod words; // figures as people read them
 
 #[cfg(test)]
 mod documented; // the manual and the completions know the same commands and options
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,6 +33,8 @@ use crate::name::Name;
 
 /// EX_CONFIG of sysexits.h: nothing that another try would mend.
 const EX_CONFIG: u8 = 78;
+/// Nobody knows a sidecar of this name: 4 as the LSB has it for services.
+const UNKNOWN: u8 = 4;
 
 /// Wakes a container when somebody connects to its port, and puts it back to sleep when nobody uses it.
 #[derive(Debug, Parser)]
@@ -102,6 +107,11 @@ pub fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Names => names::run(config),
     }
+}
+
+/// Says something on stderr. Whoever has closed that does not want to know.
+fn tell(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "rouse: {what}");
 }
 
 /// Each of `names` once, in the order in which they were given.

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::clock::{now_ms, span};
+use super::words::took;
+use crate::clock::now_ms;
 use crate::name::Name;
 use crate::places;
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::state;
-use crate::terminal::{Terminal, When, cut, harmless};
+use crate::terminal::{cut, harmless, width};
 
 /// How often the line is written anew. Who wakes at once sees none.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -25,7 +26,7 @@ pub async fn shown<T>(name: &Name, done: impl Future<Output = T>) -> T {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     period.tick().await;
-    let width = Terminal::of_output(When::Auto).width.unwrap_or(80).saturating_sub(1);
+    let width = width(stderr()).unwrap_or(80).saturating_sub(1);
     let mut is_drawn = false;
     loop {
         tokio::select! {
@@ -57,18 +58,13 @@ fn draw(text: &str) {
 fn line(name: &Name, elapsed: Duration, record: Option<&Record>, now_ms: u64) -> String {
     let seconds = elapsed.as_secs_f64();
     let mut line = format!("waking {name}: {seconds:.1} s");
-    if let Some(record) = record {
+    // Any other word is an earlier one, from before it was asked to wake.
+    let step = |record: &&Record| !matches!(record.doing(), State::Asleep | State::Awake | State::Paused);
+    if let Some(record) = record.filter(step) {
         line.push_str(&format!(", {}", harmless(&record.why.text(now_ms))));
-        if let Some(usual) = record.usual_wake() {
-            line.push_str(&format!(" (usually {})", brief(usual)));
-        }
+    }
+    if let Some(usual) = record.and_then(Record::usual_wake) {
+        line.push_str(&format!(" (usually {})", took(usual.as_millis() as u64)));
     }
     line
-}
-
-fn brief(usual: Duration) -> String {
-    match usual.as_secs() {
-        0..10 => format!("{:.1} s", usual.as_secs_f64()),
-        _ => span(usual),
-    }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::as_root::as_root;
-use super::once;
+use super::{once, tell};
 use crate::add::{Error, Places, Removal, remove};
 use crate::config::Config;
 use crate::name::Name;
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
                 let _ = paths.iter().try_for_each(|path| writeln!(io::stdout(), "{verb} {}", path.display()));
                 gone.push(format!("rouse@{name}.socket"));
             }
-            Err(what) => drop(writeln!(io::stderr(), "rouse: {name}: {what}")),
+            Err(what) => tell(format_args!("{name}: {what}")),
         }
     }
     if !gone.is_empty() && !arguments.dry_run {

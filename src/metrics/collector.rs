@@ -111,8 +111,14 @@ impl Page<'_, '_> {
         let bounds = || WAKE_BOUNDS_MS.map(seconds).into_iter().chain(iter::once(f64::INFINITY));
         for sidecar in self.sidecars {
             let Totals { wake_times, wake_time_ms, .. } = &sidecar.record.totals;
-            let buckets: Vec<(f64, u64)> = bounds().zip(wake_times.iter().copied()).collect();
-            let count = wake_times.iter().sum();
+            // prometheus-client adds the buckets up, and a file may hold any number.
+            let mut count = 0u64;
+            let fitting = wake_times.iter().map(|times| {
+                let before = count;
+                count = count.saturating_add(*times);
+                count - before
+            });
+            let buckets: Vec<(f64, u64)> = bounds().zip(fitting).collect();
             sample(&mut family, sidecar, [], |metric| {
                 metric.encode_histogram::<NoLabelSet>(seconds(*wake_time_ms), count, &buckets, None)
             })?;

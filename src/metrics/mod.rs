@@ -41,13 +41,12 @@ impl Sidecar {
     /// What holds of a record at this moment. Connections end with their helper. The container does not: within one boot it is as
     /// the last helper left it, and in the next one it sleeps until a helper says otherwise.
     fn new(record: Record, has_helper: bool, is_of_this_boot: bool) -> Sidecar {
-        Sidecar {
-            name: record.sidecar.clone(),
-            state: if has_helper || is_of_this_boot { record.state } else { State::Asleep },
-            has_helper,
-            open_connections: if has_helper { record.connections } else { 0 },
-            record,
-        }
+        let (state, open_connections) = match (is_of_this_boot, has_helper) {
+            (true, true) => (record.doing(), record.connections),
+            (true, false) => (record.state, 0),
+            (false, _) => (State::Asleep, 0),
+        };
+        Sidecar { name: record.sidecar.clone(), state, has_helper, open_connections, record }
     }
 }
 
@@ -63,9 +62,10 @@ pub struct Found {
 pub fn read(directory: &Path) -> io::Result<Found> {
     let mut found = Found::default();
     for name in state::sidecars(directory)? {
+        // Before the record: a helper that comes in between would make an old record look like its own.
+        let has_helper = state::helper(directory, &name).is_some();
         match state::look(directory, &name) {
             Ok(Some(record)) if record.sidecar == name.as_str() => {
-                let has_helper = state::helper(directory, &name).is_some();
                 let is_of_this_boot = state::is_of_this_boot(&record);
                 found.sidecars.push(Sidecar::new(record, has_helper, is_of_this_boot));
             }

@@ -84,6 +84,39 @@ fn a_sidecar_is_in_exactly_one_state() {
 }
 
 #[test]
+fn it_wakes_until_its_first_client_is_let_through() {
+    let unready = Why::Unready { awaited: "its HEALTHCHECK to pass".into() };
+    let waking = Record { state: State::Awake, why: unready, ..record("web") };
+    assert_eq!(Sidecar::new(waking.clone(), true, true).state, State::Waking);
+    assert_eq!(Sidecar::new(waking, false, true).state, State::Awake);
+}
+
+#[test]
+fn no_number_is_too_large_to_be_shown() {
+    let most = u64::MAX;
+    let totals = Totals {
+        wakes_ready: most,
+        wakes_late: most,
+        wakes_failed: most,
+        wake_times: [most; 13],
+        wake_time_ms: most,
+        connections: most,
+        bytes_up: most,
+        bytes_down: most,
+        awake_ms: most,
+        paused_ms: most,
+    };
+    let failure = Some(LastFailure { at_ms: most, reason: "it died".into() });
+    let huge = Record { totals, last_failure: failure, connections: usize::MAX, ..record("web") };
+    let shown = text(vec![Sidecar::new(huge, true, true)], Format::OpenMetrics);
+    for sample in
+        ["bytes_total{sidecar=\"web\",direction=\"up\"}", "wake_duration_seconds_count{sidecar=\"web\"}"]
+    {
+        assert_eq!(value(&shown, &format!("rouse_{sample}")), most.to_string(), "{sample}");
+    }
+}
+
+#[test]
 fn the_histogram_has_the_stored_counts_and_adds_them_up() {
     let shown = text(vec![Sidecar::new(record("web"), true, true)], Format::OpenMetrics);
     let bucket = |le: &str| {

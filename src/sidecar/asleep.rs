@@ -105,7 +105,8 @@ impl Sidecar {
 
     /// Waits until somebody asks for it or its container is started by somebody else. Meanwhile the helper may leave.
     pub(super) async fn rest(&mut self, room: &mut Room, watch: &mut Watch) {
-        self.explain(Why::Unasked);
+        let container = self.settings.container.clone();
+        self.tell(|record| (record.why, record.container) = (Why::Unasked, container));
         while !room.is_asked() {
             let all_gone = self.remains.is_empty() && room.door().is_empty();
             if all_gone {

@@ -60,7 +60,7 @@ impl Sidecar {
             let dead = matches!(failure, Failure::Died { .. });
             self.tell(|record| {
                 record.failures = tries.saturating_add(1);
-                record.totals.wakes_failed += 1;
+                record.totals.wakes_failed = record.totals.wakes_failed.saturating_add(1);
                 record.note_failure(&reason);
                 record.why = Why::Failed { reason: reason.clone(), next_ms };
                 if dead || record.state == State::Waking {

@@ -53,7 +53,7 @@ impl Sidecar {
         // From the start on the engine tells the others of its group that it is up.
         drop(turn);
         self.woken(&answering, begun, room, |record| match answering.late {
-            true => record.totals.wakes_late += 1,
+            true => record.totals.wakes_late = record.totals.wakes_late.saturating_add(1),
             false => record.count_wake(begun.elapsed()),
         });
         Ok(self.admit(answering, room, connections))

@@ -19,7 +19,7 @@ use crate::harness::{Client, Container, Host, Kind, Plan, output, skip, spawn, u
 type Samples = BTreeMap<String, f64>;
 
 fn rouse_metrics(state: &Path) -> Output {
-    output(Command::new(env!("CARGO_BIN_EXE_rouse")).arg("metrics").env("STATE_DIRECTORY", state))
+    output(Command::new(env!("CARGO_BIN_EXE_rouse")).arg("metrics").env("ROUSE_STATE_DIRECTORY", state))
 }
 
 /// What `rouse metrics` prints, without a word of complaint.
@@ -123,7 +123,7 @@ fn a_reader_that_leaves_early_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
-    command.arg("metrics").env("STATE_DIRECTORY", state.path()).stdout(writer).stderr(Stdio::piped());
+    command.arg("metrics").env("ROUSE_STATE_DIRECTORY", state.path()).stdout(writer).stderr(Stdio::piped());
     let done = spawn(&mut command).wait_with_output().unwrap();
     assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
 }
@@ -134,6 +134,7 @@ fn promtool_finds_no_fault_with_the_classic_format() {
     let (_, text) = scrape(&scraped(Kind::Tcp4), "text/plain");
     let said = lint(&promtool, &text);
     assert!(said.status.success() && said.stderr.is_empty() && said.stdout.is_empty(), "{said:?}\n{text}");
+    assert!(text.contains("rouse_wakes_total{sidecar=\"db\""), "{text}");
 }
 
 /// `promtool check metrics` reads the classic format alone. What it has of an OpenMetrics parser, the one that scrapes use, is
@@ -171,6 +172,12 @@ fn a_scraper_gets_the_format_that_it_asks_for() {
             scrape(&host, "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5");
         assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
         assert_eq!(open_metrics, printed(host.state()));
+        for sidecar in ["db", "web"] {
+            assert_eq!(
+                samples(&open_metrics)[&format!("rouse_connections_total{{sidecar=\"{sidecar}\"}}")],
+                9.0
+            );
+        }
         let (head, classic) = scrape(&host, "*/*");
         assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
         assert_eq!(samples(&classic), samples(&open_metrics));

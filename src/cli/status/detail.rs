@@ -2,9 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::super::words::{ago, bytes, took};
 use super::element::Element;
 use super::table::{colour, reason_colour};
-use super::words::{ago, bytes, took};
 use crate::clock::{span, until};
 use crate::record::Totals;
 use crate::terminal::{Colour, Terminal, harmless};
@@ -31,7 +31,7 @@ fn lines(element: &Element, now_ms: u64, terminal: &Terminal) -> Vec<(&'static s
     let mut lines = vec![
         ("state", terminal.paint(colour(element), element.word()) + &since.unwrap_or_default()),
         ("why", terminal.paint(reason_colour(&shown.why), harmless(&shown.text))),
-        ("socket", if *enabled { "enabled".into() } else { turn_on(&shown.sidecar) }),
+        ("socket", socket(*enabled, *helper, &shown.sidecar)),
         ("helper", helper.map_or_else(|| "none".into(), |pid| format!("pid {pid}"))),
         ("container", container),
         ("engine", said),
@@ -57,8 +57,13 @@ fn wakes(totals: &Totals) -> String {
     format!("{wakes_ready} ready{}, {wakes_late} late, {wakes_failed} failed", mean.unwrap_or_default())
 }
 
-fn turn_on(sidecar: &str) -> String {
-    format!("not enabled: systemctl enable --now rouse@{sidecar}.socket")
+fn socket(enabled: bool, helper: Option<u32>, sidecar: &str) -> String {
+    match (enabled, helper) {
+        (true, _) => "enabled".into(),
+        // A service written by hand may pass none.
+        (false, Some(_)) => "no control socket".into(),
+        (false, None) => format!("not enabled: systemctl enable --now rouse@{sidecar}.socket"),
+    }
 }
 
 fn lasted(ms: u64) -> String {

@@ -34,27 +34,14 @@ impl Element {
         };
         let record = known.record.as_ref().ok().and_then(Option::as_ref);
         // Of another boot only what was counted still holds.
-        let valid = record.filter(|record| known.helper.is_some() || is_of_this_boot(record));
-        let state = state(known, valid, engine);
-        let why = why(known, valid, state);
-        let container = match (&known.settings, record) {
-            (Ok(settings), _) => settings.container.clone(),
-            (Err(_), Some(record)) => record.container.clone(),
-            (Err(_), None) => String::new(),
+        let valid = record.filter(|record| is_of_this_boot(record));
+        let mut shown = match valid.filter(|_| known.helper.is_some()) {
+            Some(record) => Shown::of(record, now_ms),
+            None => left(known, record, valid, engine, now_ms),
         };
-        let shown = Shown {
-            sidecar: known.name.to_string(),
-            container,
-            state,
-            running: state.is_up(),
-            since_ms: valid.filter(|record| record.state == state).map(|record| record.since_ms),
-            text: why.text(now_ms),
-            why,
-            connections: valid.filter(|_| known.helper.is_some()).map_or(0, |record| record.connections),
-            usual_wake_ms: record.and_then(Record::usual_wake).map(|took| took.as_millis() as u64),
-            totals: record.map_or_else(Totals::default, |record| record.totals.clone()),
-            last_failure: record.and_then(|record| record.last_failure.clone()),
-        };
+        if let Ok(settings) = &known.settings {
+            shown.container.clone_from(&settings.container);
+        }
         Element { shown, helper: known.helper, enabled: known.enabled, engine, engine_error }
     }
 
@@ -65,21 +52,40 @@ impl Element {
     }
 }
 
-/// The helper knows; without one the engine does, and without that the record is all there is.
-fn state(known: &Known, record: Option<&Record>, engine: Option<Said>) -> State {
-    match (record, engine) {
-        (Some(record), _) if known.helper.is_some() => record.state,
-        (_, Some(Said::Running)) => State::Awake,
-        (_, Some(Said::Paused)) => State::Paused,
-        (_, Some(Said::Stopped | Said::Missing)) => State::Asleep,
-        (record, None) => record.map_or(State::Asleep, |record| record.state),
+/// What is true without the word of a live helper: the engine knows, and without that `valid` is all there is.
+fn left(
+    known: &Known,
+    record: Option<&Record>,
+    valid: Option<&Record>,
+    engine: Option<Said>,
+    now_ms: u64,
+) -> Shown {
+    let state = match engine {
+        Some(Said::Running) => State::Awake,
+        Some(Said::Paused) => State::Paused,
+        Some(Said::Stopped | Said::Missing) => State::Asleep,
+        None => valid.map_or(State::Asleep, |record| record.state),
+    };
+    let why = why(known, valid, state);
+    Shown {
+        sidecar: known.name.to_string(),
+        container: record.map_or_else(String::new, |record| record.container.clone()),
+        state,
+        running: state.is_up(),
+        since_ms: valid.filter(|record| record.state == state).map(|record| record.since_ms),
+        text: why.text(now_ms),
+        why,
+        // They end with their helper.
+        connections: 0,
+        usual_wake_ms: record.and_then(Record::usual_wake).map(|took| took.as_millis() as u64),
+        totals: record.map_or_else(Totals::default, |record| record.totals.clone()),
+        last_failure: record.and_then(|record| record.last_failure.clone()),
     }
 }
 
 fn why(known: &Known, record: Option<&Record>, state: State) -> Why {
     match (&known.record, &known.settings, record) {
         (Err(error), ..) => Why::Unreadable { error: error.to_string() },
-        (.., Some(record)) if known.helper.is_some() => record.why.clone(),
         (_, Err(errors), _) => {
             Why::Rejected { error: errors.first().map(ToString::to_string).unwrap_or_default() }
         }
@@ -140,6 +146,29 @@ mod tests {
             assert_eq!((element.shown.connections, element.helper), (2, Some(812)));
             assert!(element.shown.since_ms.is_some());
         }
+    }
+
+    #[test]
+    fn it_wakes_until_its_first_client_is_let_through_though_its_container_runs() {
+        let (_dir, mut known) = known(Some(State::Awake), Some(812));
+        if let Ok(Some(record)) = &mut known.record {
+            record.why = Why::Unready { awaited: "its HEALTHCHECK to pass".into() };
+        }
+        let waking = element(&known, Some(Said::Running));
+        assert_eq!((waking.word(), waking.shown.running), ("waking", true));
+        assert!(waking.shown.since_ms.is_some());
+        known.helper = None;
+        assert_eq!(element(&known, Some(Said::Running)).word(), "awake");
+    }
+
+    #[test]
+    fn a_helper_that_has_not_written_yet_says_nothing_with_an_older_boots_record() {
+        let (_dir, mut known) = known(Some(State::Awake), Some(812));
+        if let Ok(Some(record)) = &mut known.record {
+            record.boot_id = "another".into();
+        }
+        let shown = element(&known, Some(Said::Stopped)).shown;
+        assert_eq!((shown.state, shown.connections, shown.since_ms), (State::Asleep, 0, None));
     }
 
     #[test]

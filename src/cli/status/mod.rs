@@ -5,7 +5,6 @@ mod element; // what is true of one
 mod engine; // what the engines say
 mod json; // for programs
 mod table; // one line each
-mod words; // figures as people read them
 
 #[cfg(test)]
 mod sample; // sidecars for the tests
@@ -17,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::{UNKNOWN, tell};
 use crate::clock::now_ms;
 use crate::config::{Config, closest};
 use crate::name::Name;
@@ -24,9 +24,6 @@ use crate::places;
 use crate::survey::{Known, Survey};
 use crate::terminal::{Terminal, When, harmless};
 use element::Element;
-
-/// As `rouse is-running` says it: no such sidecar.
-const UNKNOWN: u8 = 4;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -65,7 +62,7 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
     };
     // A reader that has seen enough and closed its end is no failure.
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    let _ = unknown.iter().try_for_each(|message| writeln!(io::stderr(), "rouse: {message}"));
+    unknown.iter().for_each(tell);
     match unknown.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(UNKNOWN),

@@ -1,8 +1,8 @@
 //! One line per sidecar, in as many columns as there is room for.
 
+use super::super::words::{ago, bytes, took};
 use super::element::Element;
 use super::engine::Said;
-use super::words::{ago, bytes, took};
 use crate::record::State;
 use crate::terminal::{Colour, Terminal, columns, cut, harmless};
 use crate::why::Why;
