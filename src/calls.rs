@@ -147,12 +147,15 @@ pub struct Caller(mpsc::UnboundedSender<Call>);
 
 /// The sidecar's end of its line.
 #[derive(Debug)]
-pub struct Calls(mpsc::UnboundedReceiver<Call>);
+pub struct Calls {
+    queue: mpsc::UnboundedReceiver<Call>,
+    first: Option<Call>,
+}
 
 /// A line to one sidecar. Who may call bounds how many calls wait on it.
 pub fn line() -> (Caller, Calls) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Caller(sender), Calls(receiver))
+    (Caller(sender), Calls { queue: receiver, first: None })
 }
 
 impl Caller {
@@ -194,12 +197,21 @@ impl Calls {
     /// The next call whose caller still waits. Cancelling it loses none; it never ends.
     pub async fn next(&mut self) -> Call {
         loop {
-            match self.0.recv().await {
+            let call = match self.first.take() {
+                Some(call) => Some(call),
+                None => self.queue.recv().await,
+            };
+            match call {
                 Some(call) if call.is_abandoned() => {}
                 Some(call) => return call,
                 None => pending().await,
             }
         }
+    }
+
+    /// Takes back a call that another shall answer: it is the next one again.
+    pub fn give_back(&mut self, call: Call) {
+        self.first = Some(call);
     }
 }
 
@@ -250,6 +262,25 @@ mod tests {
             answer.give(());
         };
         assert_eq!(tokio::join!(caller.sleep(Cause::Yield(web.clone())), owner).0, Ok(()));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_call_that_is_given_back_comes_before_those_that_wait() {
+        let (caller, mut calls) = line();
+        let owner = async {
+            let first = calls.next().await;
+            assert!(matches!(first, Call::Touch(_)));
+            calls.give_back(first);
+            for _ in 0..2 {
+                match calls.next().await {
+                    Call::Touch(answer) => answer.give(()),
+                    Call::Sleep { answer, .. } => return answer.give(()),
+                    _ => panic!("nobody asked for that"),
+                }
+            }
+        };
+        let (touched, slept, ()) = tokio::join!(caller.touch(), caller.sleep(Cause::Told), owner);
+        assert_eq!((touched, slept), (Ok(()), Ok(())));
     }
 
     #[tokio::test(flavor = "local")]

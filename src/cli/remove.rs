@@ -69,7 +69,7 @@ fn remove_one(places: &Places, name: &Name, arguments: &Arguments) -> Result<Vec
             shown(&paths).replace(" and ", " nor ")
         )),
         Err(denied @ Error::Denied(_)) => {
-            Err(format!("{denied}, so {} is still there: run it as root: {}", shown(&paths), as_root()))
+            Err(format!("{denied}, so it is not removed: run it as root: {}", as_root()))
         }
         Err(error) => Err(error.to_string()),
     }

@@ -39,6 +39,7 @@ mod properties; // whatever a file holds, reading it ends well
 /// The checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    shared: Vec<PathBuf>,
     errors: Vec<Error>,
     template: sidecar::Template,
     tables: BTreeMap<Name, Table>,
@@ -57,7 +58,8 @@ impl Config {
     /// Reads `rouse.toml` and `rouse.d/*.toml` in the directory `base`.
     pub fn read_in(base: &Path) -> Config {
         let mut errors = Vec::new();
-        Config::of(files::find(base, &mut errors), errors)
+        let files = files::find(base, &mut errors);
+        Config { shared: files.clone(), ..Config::of(files, errors) }
     }
 
     /// Reads the same as it would be with the files `added`, whose texts may replace those of files that are there.
@@ -84,7 +86,12 @@ impl Config {
         // Only the directory itself can be missing among the files, and it comes after them.
         let rank = |file: &Path| files.iter().position(|other| other == file).unwrap_or(usize::MAX);
         errors.sort_by_cached_key(|error| (rank(&error.file), error.line, error.column));
-        Config { errors, template, tables }
+        Config { shared: Vec::new(), errors, template, tables }
+    }
+
+    /// The files that every helper reads too; none where one was given instead of them.
+    pub fn shared(&self) -> &[PathBuf] {
+        &self.shared
     }
 
     /// Everything that is wrong, in the order of files and lines.

@@ -46,9 +46,10 @@ impl Seat {
                 },
                 call = self.calls.next() => match call {
                     Call::Tell(answer) => answer.give(()),
-                    call => if !self.is_mended().await {
-                        let hint = "rouse check shows what is wrong with it";
-                        call.refuse(Refusal::new(RefusalKind::Failed, "its configuration is rejected", hint));
+                    call => if self.is_mended().await {
+                        self.calls.give_back(call);
+                    } else {
+                        call.refuse(rejected(self.settings.borrow().as_ref().err()));
                     }
                 },
             }
@@ -127,6 +128,14 @@ impl Sidecar {
         }
         self.status.say(self.state.record());
     }
+}
+
+/// Why nothing can be done with a sidecar that has these errors.
+fn rejected(errors: Option<&Rc<[config::Error]>>) -> Refusal {
+    let first =
+        errors.and_then(|errors| errors.first()).map(|error| format!(": {error}")).unwrap_or_default();
+    let error = format!("its configuration is rejected{first}");
+    Refusal::new(RefusalKind::Failed, error, "rouse check shows all that is wrong")
 }
 
 /// Whether the container may be up now.

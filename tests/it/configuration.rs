@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal::SIGHUP, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Container, End, Facts, Kind, Plan, engine_socket, is_reset, output, until};
+use crate::harness::{Container, Control, End, Facts, Kind, Plan, engine_socket, is_reset, output, until};
 
 #[test]
 fn one_bad_sidecar_leaves_the_others_working() {
@@ -50,13 +50,29 @@ fn is_mended(broken: &str) {
     let (starts, rejected) =
         host.look(|facts| (facts.starts.len(), facts.events("web", "config-rejected").len()));
     assert_eq!((starts, rejected), (1, 1), "one helper, which says it once");
-    let mended = format!(
-        "[helper]\nengine = \"unix://{}\"\n{}",
-        engine_socket().display(),
-        web.sidecar("web", "idle_timeout = \"400ms\"")
-    );
-    fs::write(&host.config_path, mended).unwrap();
+    fs::write(&host.config_path, mended(&web)).unwrap();
     assert_eq!(host.connect("web").ask("echo mended"), "mended");
+    assert!(host.exit().success());
+}
+
+fn mended(web: &Container) -> String {
+    let engine = engine_socket();
+    let table = web.sidecar("web", "idle_timeout = \"400ms\"");
+    format!("[helper]\nengine = \"unix://{}\"\n{table}", engine.display())
+}
+
+#[test]
+fn a_call_is_refused_with_the_error_and_the_one_that_finds_it_mended_is_answered() {
+    let web = Container::new("web", "");
+    let folder = tempfile::tempdir().unwrap();
+    let host = Plan::raw("]").socket("web", Kind::Tcp4).control(folder.path(), "web").listen();
+    let control = Control::new(folder.path(), "web");
+    let (status, body) = control.post("wake");
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("rouse.toml:1:1: "), "{body}");
+    fs::write(&host.config_path, mended(&web)).unwrap();
+    assert_eq!(control.post("wake").0, 200);
+    assert_eq!(web.status(), "running");
     assert!(host.exit().success());
 }
 
