@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use super::listen::Listen;
 use crate::config::Port;
-use crate::engine::{Blueprint, Network, Publication};
+use crate::engine::{Container, Network, Publication};
 use crate::name::Name;
 
 /// A socket, and the port of the container behind it.
@@ -25,7 +25,7 @@ impl Publication {
 /// The sockets of the sidecar `name`, each with its port: as they are published, else on loopback; at least one.
 pub fn ways(
     name: &Name,
-    container: &Blueprint,
+    container: &Container,
     listen: &[Listen],
     port: Option<u16>,
 ) -> Result<Vec<Way>, String> {
@@ -59,7 +59,7 @@ pub fn ways(
 }
 
 /// Without a wish where to listen.
-fn proposed(name: &Name, container: &Blueprint, port: Option<u16>) -> Result<Vec<Way>, String> {
+fn proposed(name: &Name, container: &Container, port: Option<u16>) -> Result<Vec<Way>, String> {
     if container.network() == Network::Host {
         let inside = port.or_else(|| container.exposed().first().copied()).unwrap_or(8080);
         return Err(format!(
@@ -99,7 +99,7 @@ fn proposed(name: &Name, container: &Blueprint, port: Option<u16>) -> Result<Vec
 }
 
 /// The port of the container that is meant by who asks for a socket there.
-fn behind(name: &Name, container: &Blueprint, listen: &Listen) -> Result<u16, String> {
+fn behind(name: &Name, container: &Container, listen: &Listen) -> Result<u16, String> {
     let published = container.publications();
     let as_published = published
         .iter()

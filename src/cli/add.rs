@@ -124,8 +124,8 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
 async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<Proposal, String> {
     let engine = engines.at(usual.engine.as_deref());
     let called = wishes.container.as_deref().unwrap_or(usual.name.as_str());
-    let blueprint = match engine.blueprint(called).await {
-        Ok(blueprint) => blueprint,
+    let container = match engine.inspect(called).await {
+        Ok(container) => container,
         Err(EngineError::NoSuchContainer { .. }) => return Err(missing(&engine, called, &usual.name).await),
         Err(EngineError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::PermissionDenied => {
             return Err(format!(
@@ -136,7 +136,7 @@ async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<
         }
         Err(error) => return Err(error.to_string()),
     };
-    propose(&blueprint, usual, wishes)
+    propose(&container, usual, wishes)
 }
 
 /// That there is no container `called` so, and which one may be meant.
@@ -148,6 +148,7 @@ async fn missing(engine: &Docker, called: &str, name: &Name) -> String {
              (docker ps --all shows them)"
         ),
         [meant, ..] => {
+            let meant = meant.name();
             format!("{what}, but {meant} is that of service {called}: rouse add {name} --container {meant}")
         }
     }
