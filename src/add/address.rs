@@ -50,7 +50,7 @@ pub fn address(container: &Container, ways: &[Way]) -> Result<Option<(SocketAddr
                 ));
             };
             let taken =
-                ways.iter().find(|way| publication.listen().is_some_and(|one| one.excludes(&way.listen)));
+                ways.iter().find(|way| publication.listen().is_some_and(|one| one.clashes(&way.listen)));
             if let Some(way) = taken {
                 return Err(format!(
                     "{} is where the container is published, and behind {kind} it must be: listen on another port with \

@@ -11,8 +11,8 @@ pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> 
         .publications()
         .iter()
         .filter_map(|publication| Some((publication.listen()?, publication.port)))
-        .filter(|(listen, _)| own && ways.iter().any(|way| way.listen.excludes(listen)))
-        .map(|(listen, port)| format!("{listen}:{port}"))
+        .filter(|(listen, _)| own && ways.iter().any(|way| way.listen.clashes(listen)))
+        .map(|(listen, port)| format!("{}:{port}", listen.value()))
         .collect();
     if !clashes.is_empty() {
         advice.push(format!(

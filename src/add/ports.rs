@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use super::listen::Listen;
 use crate::config::Port;
 use crate::engine::{Container, Network, Publication};
 use crate::name::Name;
+use crate::units::Listen;
 
 /// A socket, and the port of the container behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Way {
 impl Publication {
     /// Where it listens on the host, if that is the same each time.
     pub(super) fn listen(&self) -> Option<Listen> {
-        Some(Listen::new(self.ip, self.host_port?))
+        Some(Listen::at(self.ip, self.host_port?))
     }
 }
 
@@ -48,7 +48,7 @@ pub fn ways(
         kept.push(way);
     }
     for (number, way) in kept.iter().enumerate() {
-        if let Some(other) = kept.iter().take(number).find(|other| other.listen.excludes(&way.listen)) {
+        if let Some(other) = kept.iter().take(number).find(|other| other.listen.clashes(&way.listen)) {
             return Err(format!(
                 "{} and {} cannot both be listened on: choose with --listen",
                 other.listen, way.listen
@@ -91,7 +91,7 @@ fn proposed(name: &Name, container: &Container, port: Option<u16>) -> Result<Vec
                 .filter_map(Publication::listen)
                 .collect();
             if listens.is_empty() {
-                listens.push(Listen::new(Some(Ipv4Addr::LOCALHOST.into()), inside));
+                listens.push(Listen::at(Some(Ipv4Addr::LOCALHOST.into()), inside));
             }
             listens.into_iter().map(move |listen| Way { listen, inside })
         })
@@ -116,11 +116,12 @@ fn behind(name: &Name, container: &Container, listen: &Listen) -> Result<u16, St
         (ports, Some(port)) if ports.contains(&port) || ports.is_empty() => Ok(port),
         ([only], _) => Ok(*only),
         (ports, _) => Err(format!(
-            "which port of the container is behind {listen} nobody can tell{}: say it: rouse add {name} --listen {listen} --port {}",
+            "which port of the container is behind {listen} nobody can tell{}: say it: rouse add {name} --listen {} --port {}",
             match ports {
                 [] => ", as it names none".to_owned(),
                 ports => format!(" (it has {})", list(ports)),
             },
+            listen.value(),
             ports.first().unwrap_or(&8080)
         )),
     }

@@ -6,11 +6,11 @@ use humantime::format_duration;
 
 use super::address::address;
 use super::advice::advice;
-use super::listen::Listen;
 use super::ports::{Way, key, list, ways};
 use crate::config::{Port, Ready, Sidecar};
 use crate::engine::{Container, Network};
 use crate::name::Name;
+use crate::units::Listen;
 
 /// A HEALTHCHECK that is first asked later than that would keep clients waiting for nothing else.
 const SOON: Duration = Duration::from_secs(2);

@@ -9,10 +9,11 @@ use tokio::runtime::Builder;
 
 use super::as_root::as_root;
 use super::once;
-use crate::add::{Error, Listen, New, Places, Proposal, Wishes, agree, propose, unusable, write};
+use crate::add::{Error, New, Places, Proposal, Wishes, agree, listen, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
+use crate::units::Listen;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ pub struct Arguments {
     container: Option<String>,
     /// Where the socket listens: a port, an address and port, or a path; may be repeated [default: where the container is
     /// published, else its ports on 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen)]
     listen: Vec<Listen>,
     /// The port in the container
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]

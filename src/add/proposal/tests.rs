@@ -55,7 +55,10 @@ fn with_mode(mode: &str) -> Container {
 }
 
 fn listen(texts: &[&str]) -> Wishes {
-    Wishes { listen: texts.iter().map(|text| text.parse().unwrap()).collect(), ..Wishes::default() }
+    Wishes {
+        listen: texts.iter().map(|text| crate::add::listen(text).unwrap()).collect(),
+        ..Wishes::default()
+    }
 }
 
 /// The drop-in's addresses and the table's keys, each in one line; or why not.
@@ -233,10 +236,10 @@ fn what_is_in_the_way_comes_with_its_cure() {
 
 fn a_listen() -> impl Strategy<Value = Listen> {
     prop_oneof![
-        (1..6u16).prop_map(Listen::Everywhere),
+        (1..6u16).prop_map(|port| Listen::at(None, port)),
         (prop_oneof![Just("127.0.0.1"), Just("0.0.0.0"), Just("::1")], 1..6u16)
-            .prop_map(|(ip, port)| Listen::new(ip.parse().ok(), port)),
-        "/[a-z%\"'\\\\]{1,9}".prop_map(|path| path.parse().unwrap()),
+            .prop_map(|(ip, port)| Listen::at(ip.parse().ok(), port)),
+        "/[a-z%\"'\\\\]{1,9}".prop_map(|path| crate::add::listen(&path).unwrap()),
     ]
 }
 
@@ -268,7 +271,7 @@ proptest! {
                 prop_assert_eq!(dialled, Some(way.inside));
                 prop_assert!(port.is_none_or(|port| port == way.inside));
                 prop_assert!(port.is_some() || known.is_empty() || known.contains(&way.inside));
-                let others = proposal.listens().filter(|other| other.excludes(&way.listen));
+                let others = proposal.listens().filter(|other| other.clashes(&way.listen));
                 prop_assert_eq!(others.count(), 1, "itself");
             }
             for wanted in &listen {
