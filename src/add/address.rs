@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::ports::Way;
-use crate::engine::{Blueprint, Network};
+use crate::engine::{Container, Network};
 
 /// What to dial where the container's own address will not do, and why that is so.
-pub fn address(container: &Blueprint, ways: &[Way]) -> Result<Option<(SocketAddr, String)>, String> {
+pub fn address(container: &Container, ways: &[Way]) -> Result<Option<(SocketAddr, String)>, String> {
     let on_host = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let the_same = |way: &Way| ways.iter().all(|other| other.inside == way.inside);
     match container.network() {
@@ -50,7 +50,7 @@ pub fn address(container: &Blueprint, ways: &[Way]) -> Result<Option<(SocketAddr
                 ));
             };
             let taken =
-                ways.iter().find(|way| publication.listen().is_some_and(|one| one.excludes(&way.listen)));
+                ways.iter().find(|way| publication.listen().is_some_and(|one| one.clashes(&way.listen)));
             if let Some(way) = taken {
                 return Err(format!(
                     "{} is where the container is published, and behind {kind} it must be: listen on another port with \

@@ -1,18 +1,18 @@
 //! What is to be changed about a container before it can be a sidecar, and how.
 
 use super::ports::{Way, list};
-use crate::engine::{Blueprint, Network};
+use crate::engine::{Container, Network};
 
 /// What stands in the way of the container `called` behind `ways`, each with its cure.
-pub fn advice(called: &str, container: &Blueprint, ways: &[Way]) -> Vec<String> {
+pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> {
     let mut advice = Vec::new();
     let own = matches!(container.network(), Network::Own(_));
     let clashes: Vec<String> = container
         .publications()
         .iter()
         .filter_map(|publication| Some((publication.listen()?, publication.port)))
-        .filter(|(listen, _)| own && ways.iter().any(|way| way.listen.excludes(listen)))
-        .map(|(listen, port)| format!("{listen}:{port}"))
+        .filter(|(listen, _)| own && ways.iter().any(|way| way.listen.clashes(listen)))
+        .map(|(listen, port)| format!("{}:{port}", listen.value()))
         .collect();
     if !clashes.is_empty() {
         advice.push(format!(
@@ -26,7 +26,7 @@ pub fn advice(called: &str, container: &Blueprint, ways: &[Way]) -> Vec<String> 
             "{unit} makes it anew at each start and would end when rouse puts it to sleep: make a container that stays \
              instead, with `podman create`"
         ));
-    } else if container.removes_itself() {
+    } else if container.is_deleted_when_stopped() {
         advice.push(format!(
             "it is removed when it stops (--rm), so its first sleep would be its end: {}",
             recreate(called, container, "what removes it", "--rm")
@@ -57,7 +57,7 @@ pub fn advice(called: &str, container: &Blueprint, ways: &[Way]) -> Vec<String> 
 }
 
 /// How to make it again without something, which is `in_file` for Compose and `option` on a command line.
-fn recreate(called: &str, container: &Blueprint, in_file: &str, option: &str) -> String {
+fn recreate(called: &str, container: &Container, in_file: &str, option: &str) -> String {
     match container.compose() {
         Some(compose) => {
             let enter = compose.folder.map(|folder| format!("cd {folder} && ")).unwrap_or_default();

@@ -1,49 +1,67 @@
 //! Whether new sidecars get along with what is there, and with each other.
 
-use super::listen::Listen;
+use std::path::PathBuf;
+
 use super::places::Places;
 use super::proposal::Proposal;
-use super::sockets::{Socket, sockets};
 use crate::config::{Config, Error};
 use crate::name::Name;
+use crate::units::{Listen, Socket};
 
 /// Says why the files of `proposals` would not work, or would stop somebody else.
 pub fn agree(places: &Places, proposals: &[Proposal]) -> Result<(), String> {
-    let own: Vec<_> = proposals.iter().map(|proposal| places.drop_in(&proposal.name)).collect();
-    let others = sockets(places, &own);
-    agree_on_containers(places, proposals, &others)?;
-    agree_on_sockets(proposals, &others)
+    let before = Config::read_in(&places.configuration());
+    let units = places.units();
+    let others: Vec<_> = units.of_sidecars(|name| before.table(name).is_some()).collect();
+    agree_on_containers(places, proposals, &before, &others)?;
+    agree_on_sockets(places, proposals, &others)
 }
 
-fn agree_on_containers(places: &Places, proposals: &[Proposal], others: &[Socket]) -> Result<(), String> {
+fn agree_on_containers(
+    places: &Places,
+    proposals: &[Proposal],
+    before: &Config,
+    others: &[(Name, &Socket)],
+) -> Result<(), String> {
     let tables: Vec<_> =
         proposals.iter().map(|proposal| (places.table(&proposal.name), proposal.table())).collect();
-    let before = Config::read_in(&places.configuration());
     let config = Config::read_with(&places.configuration(), &tables);
     for Proposal { name, .. } in proposals {
         config.sidecar(name).map_err(|errors| unusable(name, &errors))?;
     }
     // A sidecar that has a socket and no table is on the container of its own name.
-    for Socket { sidecar, .. } in others.iter().filter(|other| before.sidecar(&other.sidecar).is_ok()) {
-        config.sidecar(sidecar).map_err(|errors| unusable(sidecar, &errors))?;
+    for (other, _) in others.iter().filter(|(other, _)| before.sidecar(other).is_ok()) {
+        config.sidecar(other).map_err(|errors| unusable(other, &errors))?;
     }
     Ok(())
 }
 
-fn agree_on_sockets(proposals: &[Proposal], others: &[Socket]) -> Result<(), String> {
-    let theirs = others.iter().map(|Socket { sidecar, listen, file }| (sidecar, listen, Some(file)));
-    let mut taken: Vec<(&Name, &Listen, _)> = theirs.collect();
+fn agree_on_sockets(
+    places: &Places,
+    proposals: &[Proposal],
+    others: &[(Name, &Socket)],
+) -> Result<(), String> {
+    // What is about to be overwritten is in nobody's way.
+    let own: Vec<PathBuf> = proposals.iter().map(|proposal| places.drop_in(&proposal.name)).collect();
+    let mut taken: Vec<(&Listen, String)> = others
+        .iter()
+        .flat_map(|(_, socket)| {
+            socket.listens().map(|(setting, listen)| (listen, &socket.unit, &setting.file))
+        })
+        .filter(|(.., file)| !own.contains(file))
+        .map(|(listen, unit, file)| (listen, format!("{unit} listens ({})", file.display())))
+        .collect();
     for proposal in proposals {
         for listen in proposal.listens() {
-            if let Some((other, _, file)) = taken.iter().find(|(_, taken, _)| taken.excludes(listen)) {
-                let place = file.map(|file| format!(" ({})", file.display())).unwrap_or_default();
+            if let Some((_, who)) = taken.iter().find(|(taken, _)| taken.clashes(listen)) {
                 return Err(format!(
-                    "{}: {listen} is where rouse@{other}.socket listens{place}: choose another place with --listen",
+                    "{}: {listen} is where {who}: choose another place with --listen",
                     proposal.name
                 ));
             }
         }
-        taken.extend(proposal.listens().map(|listen| (&proposal.name, listen, None)));
+        let who = format!("rouse@{}.socket would listen", proposal.name);
+        taken.extend(proposal.listens().map(|listen| (listen, who.clone())));
     }
     Ok(())
 }

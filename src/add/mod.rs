@@ -8,13 +8,12 @@ mod ports; // which port of the container is behind which socket
 mod texts; // the two files of a sidecar
 mod removal; // what was written, gone again
 mod files; // all files, or none
-mod sockets; // where the sockets of other sidecars listen
 mod places; // where the files are
-mod listen; // where a socket listens
+mod listen; // where a socket is wanted to listen
 
 pub use agreement::{agree, unusable};
 pub use files::{Error, New, write};
-pub use listen::Listen;
+pub use listen::listen;
 pub use places::Places;
 pub use proposal::{Proposal, Wishes, propose};
 pub use removal::{Removal, remove};

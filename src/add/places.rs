@@ -3,15 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::name::Name;
-
-/// Where the units of systemd are; a file hides those of the same name further down (systemd.unit(5)).
-const UNITS: [&str; 5] = [
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-];
+use crate::units::{Units, search_path};
 
 /// The folders below one root.
 #[derive(Clone, Debug)]
@@ -40,8 +32,8 @@ impl Places {
         self.root.join(format!("etc/systemd/system/rouse@{name}.socket.d/listen.conf"))
     }
 
-    /// The folders of systemd's units, the strongest first.
-    pub(super) fn units(&self) -> impl Iterator<Item = PathBuf> {
-        UNITS.iter().map(|folder| self.root.join(folder))
+    /// The unit files.
+    pub fn units(&self) -> Units {
+        Units::read(search_path(&self.root))
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use super::listen::Listen;
 use crate::config::Port;
-use crate::engine::{Blueprint, Network, Publication};
+use crate::engine::{Container, Network, Publication};
 use crate::name::Name;
+use crate::units::Listen;
 
 /// A socket, and the port of the container behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub struct Way {
 impl Publication {
     /// Where it listens on the host, if that is the same each time.
     pub(super) fn listen(&self) -> Option<Listen> {
-        Some(Listen::new(self.ip, self.host_port?))
+        Some(Listen::at(self.ip, self.host_port?))
     }
 }
 
 /// The sockets of the sidecar `name`, each with its port: as they are published, else on loopback; at least one.
 pub fn ways(
     name: &Name,
-    container: &Blueprint,
+    container: &Container,
     listen: &[Listen],
     port: Option<u16>,
 ) -> Result<Vec<Way>, String> {
@@ -48,7 +48,7 @@ pub fn ways(
         kept.push(way);
     }
     for (number, way) in kept.iter().enumerate() {
-        if let Some(other) = kept.iter().take(number).find(|other| other.listen.excludes(&way.listen)) {
+        if let Some(other) = kept.iter().take(number).find(|other| other.listen.clashes(&way.listen)) {
             return Err(format!(
                 "{} and {} cannot both be listened on: choose with --listen",
                 other.listen, way.listen
@@ -59,7 +59,7 @@ pub fn ways(
 }
 
 /// Without a wish where to listen.
-fn proposed(name: &Name, container: &Blueprint, port: Option<u16>) -> Result<Vec<Way>, String> {
+fn proposed(name: &Name, container: &Container, port: Option<u16>) -> Result<Vec<Way>, String> {
     if container.network() == Network::Host {
         let inside = port.or_else(|| container.exposed().first().copied()).unwrap_or(8080);
         return Err(format!(
@@ -91,7 +91,7 @@ fn proposed(name: &Name, container: &Blueprint, port: Option<u16>) -> Result<Vec
                 .filter_map(Publication::listen)
                 .collect();
             if listens.is_empty() {
-                listens.push(Listen::new(Some(Ipv4Addr::LOCALHOST.into()), inside));
+                listens.push(Listen::at(Some(Ipv4Addr::LOCALHOST.into()), inside));
             }
             listens.into_iter().map(move |listen| Way { listen, inside })
         })
@@ -99,7 +99,7 @@ fn proposed(name: &Name, container: &Blueprint, port: Option<u16>) -> Result<Vec
 }
 
 /// The port of the container that is meant by who asks for a socket there.
-fn behind(name: &Name, container: &Blueprint, listen: &Listen) -> Result<u16, String> {
+fn behind(name: &Name, container: &Container, listen: &Listen) -> Result<u16, String> {
     let published = container.publications();
     let as_published = published
         .iter()
@@ -116,11 +116,12 @@ fn behind(name: &Name, container: &Blueprint, listen: &Listen) -> Result<u16, St
         (ports, Some(port)) if ports.contains(&port) || ports.is_empty() => Ok(port),
         ([only], _) => Ok(*only),
         (ports, _) => Err(format!(
-            "which port of the container is behind {listen} nobody can tell{}: say it: rouse add {name} --listen {listen} --port {}",
+            "which port of the container is behind {listen} nobody can tell{}: say it: rouse add {name} --listen {} --port {}",
             match ports {
                 [] => ", as it names none".to_owned(),
                 ports => format!(" (it has {})", list(ports)),
             },
+            listen.value(),
             ports.first().unwrap_or(&8080)
         )),
     }

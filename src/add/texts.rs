@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::listen::Listen;
 use super::proposal::{Key, Proposal, Value};
 use crate::config::{Port, table_key};
+use crate::units::Listen;
 
 /// The first line of each file, by which it is known again.
 pub const MARK: &str = "# Written by `rouse add`.";
@@ -29,9 +29,9 @@ impl Proposal {
         let mut text = format!("{MARK}\n\n[Socket]\n");
         for listen in self.listens() {
             // What follows a percent sign is a specifier (systemd.unit(5)).
-            let _ = writeln!(text, "ListenStream={}", listen.to_string().replace('%', "%%"));
+            let _ = writeln!(text, "ListenStream={}", listen.value().replace('%', "%%"));
         }
-        if self.listens().any(|listen| matches!(listen, Listen::Path(_))) {
+        if self.listens().any(|listen| matches!(listen, Listen::Unix(_))) {
             text += "# A sidecar that is off leaves no file behind to dial.\nRemoveOnStop=yes\n";
         }
         text

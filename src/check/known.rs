@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::Config;
 use crate::name::Name;
-use crate::units::{Listen, Setting, Socket, Units, instance};
+use crate::units::{Listen, Setting, Socket, Units};
 
 /// One sidecar with its socket units; none where it has only a table.
 pub type Known<'a> = BTreeMap<Name, Vec<&'a Socket>>;
@@ -12,12 +12,8 @@ pub type Known<'a> = BTreeMap<Name, Vec<&'a Socket>>;
 /// All of them, by name.
 pub fn sidecars<'a>(config: &Config, units: &'a Units) -> Known<'a> {
     let mut known: Known = config.names().map(|name| (name.clone(), Vec::new())).collect();
-    for socket in &units.sockets {
-        let Ok(name) = Name::new(&socket.name) else { continue };
-        // Another program's socket may have a name too; it is a sidecar's if somebody says so.
-        if instance(&socket.unit).is_some() || known.contains_key(&name) {
-            known.entry(name).or_default().push(socket);
-        }
+    for (name, socket) in units.of_sidecars(|name| config.table(name).is_some()) {
+        known.entry(name).or_default().push(socket);
     }
     known
 }
@@ -28,10 +24,7 @@ pub fn addresses<'a>(
 ) -> Vec<(&'a Socket, &'a Setting, &'a Listen)> {
     let of = |socket: &&'a Socket| {
         let socket: &'a Socket = socket;
-        socket
-            .addresses
-            .iter()
-            .filter_map(move |address| Some((socket, &address.setting, address.listen.as_ref()?)))
+        socket.listens().map(move |(setting, listen)| (socket, setting, listen))
     };
     sockets.into_iter().flat_map(of).collect()
 }

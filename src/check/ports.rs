@@ -16,7 +16,7 @@ pub fn check(
     let sockets = addresses(known.values().flatten());
     let mut findings: Vec<Finding> = Vec::new();
     for address in published {
-        let taken = Listen::Tcp { ip: address.ip(), port: address.port(), both: true };
+        let taken = Listen::at(Some(address.ip()), address.port());
         for (socket, _, listen) in sockets.iter().filter(|(.., listen)| taken.clashes(listen)) {
             let (port, unit) = (address.port(), &socket.unit);
             let consequence = match is_up {

@@ -8,10 +8,11 @@ use clap::Args;
 
 use super::as_root::as_root;
 use super::{once, runtime, tell};
-use crate::add::{Error, Listen, New, Places, Proposal, Wishes, agree, propose, unusable, write};
+use crate::add::{Error, New, Places, Proposal, Wishes, agree, listen, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
+use crate::units::Listen;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub struct Arguments {
     container: Option<String>,
     /// Where the socket listens: a port, an address and port, or a path; may be repeated [default: where the container is
     /// published, else its ports on 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen)]
     listen: Vec<Listen>,
     /// The port in the container
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
@@ -119,8 +120,8 @@ fn look(places: &Places, names: &[&Name], wishes: &Wishes) -> Result<Vec<Proposa
 async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<Proposal, String> {
     let engine = engines.at(usual.engine.as_deref());
     let called = wishes.container.as_deref().unwrap_or(usual.name.as_str());
-    let blueprint = match engine.blueprint(called).await {
-        Ok(blueprint) => blueprint,
+    let container = match engine.inspect(called).await {
+        Ok(container) => container,
         Err(EngineError::NoSuchContainer { .. }) => return Err(missing(&engine, called, &usual.name).await),
         Err(EngineError::Unreachable { cause, .. }) if cause.kind() == io::ErrorKind::PermissionDenied => {
             return Err(format!(
@@ -131,7 +132,7 @@ async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<
         }
         Err(error) => return Err(error.to_string()),
     };
-    propose(&blueprint, usual, wishes)
+    propose(&container, usual, wishes)
 }
 
 /// That there is no container `called` so, and which one may be meant.
@@ -143,6 +144,7 @@ async fn missing(engine: &Docker, called: &str, name: &Name) -> String {
              (docker ps --all shows them)"
         ),
         [meant, ..] => {
+            let meant = meant.name();
             format!("{what}, but {meant} is that of service {called}: rouse add {name} --container {meant}")
         }
     }

@@ -15,7 +15,7 @@ use crate::units::{Units, search_path};
 /// and the first may be null.
 pub fn run(config: Option<&Path>, json: bool) -> ExitCode {
     let config = Config::read(config);
-    let units = Units::read(search_path());
+    let units = Units::read(search_path(Path::new("/")));
     let docker_host = env::var("DOCKER_HOST").ok();
     let findings = match runtime::block_on(check(&config, &units, docker_host.as_deref())) {
         Ok(findings) => findings,

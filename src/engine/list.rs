@@ -1,17 +1,18 @@
-//! The containers that run, as `GET /containers/json` lists them.
+//! Containers as `GET /containers/json` lists them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::docker::{DEADLINE, parse, refusal};
+use super::docker::{DEADLINE, escape, parse, refusal};
+use super::origin::SERVICE;
 use super::{Docker, Error};
 
-/// One of the containers that run or are paused.
+/// One of them.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Running {
+pub struct Listed {
     /// The engine's id.
     pub id: String,
     names: Option<Vec<String>>,
@@ -28,7 +29,7 @@ struct Published {
     protocol: Option<String>,
 }
 
-impl Running {
+impl Listed {
     /// What it is called; its id where nothing is known.
     pub fn name(&self) -> &str {
         // A name with a second slash is that of a link to it.
@@ -51,8 +52,18 @@ impl Running {
 
 impl Docker {
     /// The containers that run or are paused.
-    pub async fn running(&self) -> Result<Vec<Running>, Error> {
-        let (call, answer) = self.call(Method::GET, "/containers/json", DEADLINE).await?;
+    pub async fn running(&self) -> Result<Vec<Listed>, Error> {
+        self.list("").await
+    }
+
+    /// The containers that Compose has made for a service of that name, whether they run or not.
+    pub async fn of_service(&self, service: &str) -> Result<Vec<Listed>, Error> {
+        let filters = escape(&format!(r#"{{"label":["{SERVICE}={service}"]}}"#));
+        self.list(&format!("?all=true&filters={filters}")).await
+    }
+
+    async fn list(&self, query: &str) -> Result<Vec<Listed>, Error> {
+        let (call, answer) = self.call(Method::GET, &format!("/containers/json{query}"), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => parse(call, &answer),
             _ => Err(refusal(call, &answer)),
@@ -64,17 +75,17 @@ impl Docker {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::Running;
+    use super::Listed;
 
     #[test]
     fn a_container_is_listed_with_its_name_and_what_it_publishes() {
         let text = r#"{"Id":"abc","Names":["/other/alias","/web"],"Ports":[
             {"PrivatePort":80,"Type":"tcp"},{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
             {"IP":"::","PrivatePort":53,"PublicPort":53,"Type":"udp"}]}"#;
-        let web: Running = serde_json::from_str(text).unwrap();
+        let web: Listed = serde_json::from_str(text).unwrap();
         let published: Vec<_> = web.published().map(|address| address.to_string()).collect();
         assert_eq!((web.name(), published), ("web", vec!["0.0.0.0:8080".to_owned()]));
-        let bare: Running = serde_json::from_str(r#"{"Id":"abc","Names":null,"Ports":null}"#).unwrap();
+        let bare: Listed = serde_json::from_str(r#"{"Id":"abc","Names":null,"Ports":null}"#).unwrap();
         assert_eq!((bare.name(), bare.published().count()), ("abc", 0));
     }
 }

@@ -32,17 +32,25 @@ impl Listen {
             return Some(Listen::Elsewhere(value.to_owned()));
         }
         if let Ok(port) = value.parse::<u16>() {
-            return (port > 0).then_some(Listen::all(port));
+            return (port > 0).then_some(Listen::at(None, port));
         }
         // The interface of a link-local address is left out: it is the same port on each.
         let plain = value.split_once('%').map_or(value, |(plain, _)| plain);
         let address: SocketAddr = plain.parse().ok()?;
-        Some(Listen::Tcp { ip: address.ip(), port: address.port(), both: true })
+        Some(Listen::at(Some(address.ip()), address.port()))
     }
 
-    /// A port on every address of this host.
-    pub fn all(port: u16) -> Listen {
-        Listen::Tcp { ip: Ipv6Addr::UNSPECIFIED.into(), port, both: true }
+    /// A port of `ip`, or of every address of this host, of both families.
+    pub fn at(ip: Option<IpAddr>, port: u16) -> Listen {
+        Listen::Tcp { ip: ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port, both: true }
+    }
+
+    /// How it is said to systemd: what `parse` reads.
+    pub fn value(&self) -> String {
+        match self {
+            Listen::Tcp { port, .. } if self.is_all() => port.to_string(),
+            listen => listen.to_string(),
+        }
     }
 
     /// The port that its clients connect to.
@@ -62,6 +70,21 @@ impl Listen {
             }
             _ => self == other,
         }
+    }
+
+    /// Whether whoever reaches the other reaches this one.
+    pub fn covers(&self, other: &Listen) -> bool {
+        match other {
+            Listen::Tcp { ip, port, .. } => {
+                self.takes(&SocketAddr::new(*ip, *port)) && (self.is_all() || !other.is_all())
+            }
+            _ => self == other,
+        }
+    }
+
+    /// Whether it is a port of every address, of both families.
+    fn is_all(&self) -> bool {
+        matches!(self, Listen::Tcp { ip: IpAddr::V6(ip), both: true, .. } if ip.is_unspecified())
     }
 
     /// Whether who dials `address` arrives here.
@@ -85,9 +108,7 @@ impl Listen {
 impl fmt::Display for Listen {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Listen::Tcp { ip: IpAddr::V6(ip), port, both: true } if ip.is_unspecified() => {
-                write!(out, "port {port}")
-            }
+            Listen::Tcp { port, .. } if self.is_all() => write!(out, "port {port}"),
             Listen::Tcp { ip: IpAddr::V6(ip), port, .. } => {
                 write!(out, "{}", SocketAddrV6::new(*ip, *port, 0, 0))
             }
@@ -145,6 +166,23 @@ mod tests {
         assert!(!clash("127.0.0.1:80", "127.0.0.2:80") && !clash("127.0.0.1:80", "[::1]:80"));
         assert!(!clash("80", "81") && !clash("0.0.0.0:80", "[::1]:80"));
         assert!(clash("/run/x", "/run/x") && !clash("/run/x", "/run/y") && !clash("@x", "80"));
+    }
+
+    #[test]
+    fn is_written_as_it_is_read() {
+        for value in ["8080", "127.0.0.1:8080", "0.0.0.0:80", "[::1]:8080", "/run/web/web.sock", "@web"] {
+            assert_eq!(listen(value).value(), value);
+        }
+        assert_eq!(listen("[::]:80"), listen("80"), "systemd binds both families to either");
+    }
+
+    #[test]
+    fn a_port_of_all_addresses_covers_that_of_one() {
+        let covers = |one, other| listen(one).covers(&listen(other));
+        assert!(covers("80", "127.0.0.1:80") && covers("80", "[::]:80") && covers("80", "0.0.0.0:80"));
+        assert!(covers("0.0.0.0:80", "127.0.0.1:80") && covers("/a", "/a") && covers("[::1]:80", "[::1]:80"));
+        assert!(!covers("127.0.0.1:80", "80") && !covers("0.0.0.0:80", "80") && !covers("80", "81"));
+        assert!(!covers("0.0.0.0:80", "[::1]:80") && !covers("/a", "/b") && !covers("80", "/a"));
     }
 
     #[test]

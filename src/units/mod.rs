@@ -10,6 +10,8 @@ pub use path::search_path;
 pub use socket::Socket;
 pub use unit::Unit;
 
+use crate::name::Name;
+
 mod file; // the settings of one file, each with its line
 mod listen; // a value of ListenStream=
 mod path; // where unit files are looked for
@@ -55,6 +57,13 @@ impl Units {
     /// The directories that were searched.
     pub fn path(&self) -> &[PathBuf] {
         &self.path
+    }
+
+    /// The sockets of sidecars, by name: the instances, and each other one whose name `has_table` knows. Another program's socket
+    /// may have a name too; it is a sidecar's if somebody says so.
+    pub fn of_sidecars(&self, has_table: impl Fn(&Name) -> bool) -> impl Iterator<Item = (Name, &Socket)> {
+        let named = self.sockets.iter().filter_map(|socket| Some((Name::new(&socket.name).ok()?, socket)));
+        named.filter(move |(name, socket)| instance(&socket.unit).is_some() || has_table(name))
     }
 
     /// Whether `rouse@.socket` itself is installed.

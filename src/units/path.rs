@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 /// The directories of the system manager, of which the first that has a file wins.
-const USUAL: [&str; 11] = [
+const USUAL: [&str; 12] = [
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
     "/run/systemd/transient",
@@ -15,12 +15,19 @@ const USUAL: [&str; 11] = [
     "/run/systemd/generator",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
+    // Where that is not the same.
+    "/lib/systemd/system",
     "/run/systemd/generator.late",
 ];
 
-/// `$SYSTEMD_UNIT_PATH` where it is set, else the usual directories.
-pub fn search_path() -> Vec<PathBuf> {
-    path(env::var("SYSTEMD_UNIT_PATH").ok().as_deref())
+/// `$SYSTEMD_UNIT_PATH` where it is set, else the usual directories; below `root`, as with `systemctl --root`.
+pub fn search_path(root: &Path) -> Vec<PathBuf> {
+    let path = path(env::var("SYSTEMD_UNIT_PATH").ok().as_deref());
+    path.iter().map(|directory| below(root, directory)).collect()
+}
+
+fn below(root: &Path, directory: &Path) -> PathBuf {
+    root.join(directory.strip_prefix("/").unwrap_or(directory))
 }
 
 fn path(variable: Option<&str>) -> Vec<PathBuf> {
@@ -45,7 +52,7 @@ pub(super) fn find(path: &[PathBuf], name: &str) -> Option<PathBuf> {
 mod tests {
     use std::path::Path;
 
-    use super::{USUAL, path};
+    use super::{USUAL, below, path};
 
     #[test]
     fn the_variable_replaces_the_usual_directories_or_goes_before_them() {
@@ -53,5 +60,11 @@ mod tests {
         assert_eq!(path(Some("/a:/b")), [Path::new("/a"), Path::new("/b")]);
         let both = path(Some("/a:"));
         assert_eq!((both.len(), both[0].as_path()), (USUAL.len() + 1, Path::new("/a")));
+    }
+
+    #[test]
+    fn a_root_stands_before_each_directory() {
+        assert_eq!(below(Path::new("/"), Path::new("/etc/x")), Path::new("/etc/x"));
+        assert_eq!(below(Path::new("/srv/image"), Path::new("/etc/x")), Path::new("/srv/image/etc/x"));
     }
 }

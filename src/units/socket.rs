@@ -35,6 +35,11 @@ pub struct Address {
 }
 
 impl Socket {
+    /// Each address that systemd can listen on, with the place where it is named.
+    pub fn listens(&self) -> impl Iterator<Item = (&Setting, &Listen)> {
+        self.addresses.iter().filter_map(|address| Some((&address.setting, address.listen.as_ref()?)))
+    }
+
     /// The socket unit `unit`.
     pub(super) fn read(unit: &str, path: &[PathBuf]) -> Option<Socket> {
         let files = Unit::read(unit, path)?;
