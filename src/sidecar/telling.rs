@@ -23,8 +23,6 @@ impl Sidecar {
             record.why = why;
             record.holds = holds;
             record.count(all, connections.len());
-            // Written also where nothing else is new: the time awake counts on.
-            record.written_ms = now_ms();
         });
     }
 
