@@ -336,6 +336,17 @@ fn the_dashboard_asks_for_nothing_that_is_not_there_and_leaves_nothing_out() {
     let mut queries = Vec::new();
     expressions(&dashboard, &mut queries);
     assert!(queries.len() > 8, "{queries:?}");
+    for query in &queries {
+        for name in names(query) {
+            let grows = ["_total", "_bucket"].iter().any(|end| name.ends_with(end));
+            let is_rated =
+                ["rate", "increase"].iter().any(|rate| query.contains(&format!("{rate}({name}{{")));
+            assert_eq!(is_rated, grows, "what grows is rated and nothing else: {query}");
+        }
+    }
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
+    }
     let asked: BTreeSet<String> = queries.iter().flat_map(|query| names(query)).collect();
     let state = TempDir::new().unwrap();
     leave(state.path(), "web", |_| {});
