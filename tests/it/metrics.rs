@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Client, Container, Host, Kind, Plan, leave, output, skip, spawn, until};
+use crate::harness::{Client, Container, Host, Kind, Plan, Town, leave, output, skip, spawn, until};
 
 /// Samples by all that stands before their value.
 type Samples = BTreeMap<String, f64>;
@@ -308,6 +308,22 @@ fn no_counter_goes_backwards_when_a_helper_is_killed() {
     assert!(scrapes > 10, "{scrapes}");
     let counted = samples(&printed(host.state()));
     assert_eq!(counted["rouse_wakes_total{sidecar=\"web\",result=\"ready\"}"], 1.0, "{counted:?}");
+}
+
+#[test]
+fn time_awake_counts_on_while_nothing_else_happens_and_outlives_a_kill() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", "busy_cpu = 0\nidle_timeout = \"never\""));
+    let host = town.plan(&["web"]).listen();
+    assert_eq!(town.control("web").post("wake").0, 200);
+    let awake = || {
+        let now = samples(&printed(&town.state()));
+        now.get("rouse_awake_seconds_total{sidecar=\"web\"}").copied().unwrap_or(0.0)
+    };
+    // It writes every ten seconds.
+    until("time that is counted", || (awake() >= 9.0).then_some(()));
+    host.end_helper(Signal::SIGKILL);
+    assert!(awake() >= 9.0);
 }
 
 /// The names of metrics in a query.
