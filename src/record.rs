@@ -151,6 +151,16 @@ impl Record {
         }
     }
 
+    /// Why, as one sees it from outside: after a wake that has failed it is not as if nothing had happened.
+    pub fn reason(&self) -> Why {
+        match (&self.why, &self.last_failure) {
+            (Why::Unasked, Some(failure)) if self.failures > 0 => {
+                Why::Failed { reason: failure.reason.clone(), next_ms: failure.at_ms }
+            }
+            (why, _) => why.clone(),
+        }
+    }
+
     /// All connections that there have been, and how many of them are open.
     pub fn count(&mut self, all: relay::Totals, open: usize) {
         self.connections = open;

@@ -40,14 +40,15 @@ impl Shown {
 
     /// A record, as it is shown at some moment.
     pub fn of(record: &Record, now_ms: u64) -> Shown {
+        let why = record.reason();
         Shown {
             sidecar: record.sidecar.clone(),
             container: record.container.clone(),
             state: record.doing(),
             running: record.state.is_up(),
             since_ms: Some(record.since_ms),
-            why: record.why.clone(),
-            text: record.why.text(now_ms),
+            text: why.text(now_ms),
+            why,
             connections: record.connections,
             usual_wake_ms: record.usual_wake().map(|took| took.as_millis() as u64),
             totals: record.totals.clone(),

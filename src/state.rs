@@ -67,12 +67,12 @@ impl StateFile {
         let in_memory = |record, error| {
             (StateFile { path: None, _lock: None, record, counted: Instant::now() }, Kept::InMemory(error))
         };
-        let lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string()) {
+        let lock = match try_lock(&lock_path(directory, sidecar), &process::id().to_string()) {
             Ok(Ok(lock)) => lock,
             Ok(Err(holder)) => return Err(Refused::Taken(holder)),
             Err(error) => return Ok(in_memory(fresh, error)),
         };
-        let path = directory.join(format!("{sidecar}.json"));
+        let path = path(directory, sidecar);
         let (record, kept) = match read(&path) {
             Ok(Some(record)) if record.boot_id == fresh.boot_id && !fresh.boot_id.is_empty() => {
                 (Record { pid: fresh.pid, ..record }, Kept::InFile)
@@ -158,14 +158,14 @@ pub enum Kept {
 
 /// Whether the start of a sidecar's container is under way, or was cut off and nobody has seen to it since.
 pub fn is_waking(directory: &Path, sidecar: &Name) -> bool {
-    let record = read(&directory.join(format!("{sidecar}.json")));
-    matches!(record, Ok(Some(record)) if record.state == State::Waking && record.boot_id == boot_id())
+    let record = look(directory, sidecar);
+    matches!(record, Ok(Some(record)) if record.state == State::Waking && is_of_this_boot(&record))
 }
 
 /// What is known of a sidecar that a helper has had: for those who look, whether or not a helper lives. An error is a torn or
 /// foreign file, or one that may not be read.
 pub fn look(directory: &Path, sidecar: &Name) -> io::Result<Option<Record>> {
-    read(&directory.join(format!("{sidecar}.json")))
+    read(&path(directory, sidecar))
 }
 
 /// The sidecars of which there is a state file.
@@ -188,12 +188,21 @@ pub fn sidecars(directory: &Path) -> io::Result<Vec<Name>> {
 /// The process id of the helper that has this sidecar now. Whoever looks must not take the lock, not even for a moment: a
 /// helper that starts then would be refused.
 pub fn helper(directory: &Path, sidecar: &Name) -> Option<u32> {
-    holder(&directory.join(format!("{sidecar}.lock")))
+    holder(&lock_path(directory, sidecar))
 }
 
 /// Whether a record was written in this boot of the machine.
 pub fn is_of_this_boot(record: &Record) -> bool {
     record.boot_id == boot_id()
+}
+
+/// Where the state file of a sidecar is.
+pub fn path(directory: &Path, sidecar: &Name) -> PathBuf {
+    directory.join(format!("{sidecar}.json"))
+}
+
+fn lock_path(directory: &Path, sidecar: &Name) -> PathBuf {
+    directory.join(format!("{sidecar}.lock"))
 }
 
 fn read(path: &Path) -> io::Result<Option<Record>> {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::config::{Config, Error, Sidecar};
 use crate::name::Name;
+use crate::neighbours::socket;
 use crate::record::Record;
 use crate::state;
 
@@ -45,7 +46,7 @@ impl Survey {
         }
         let look = |name: Name| Known {
             settings: config.sidecar(&name),
-            enabled: sockets.join(format!("{name}.sock")).exists(),
+            enabled: socket(sockets, &name).exists(),
             // Before the record: a helper that comes in between would make an old record look like its own.
             helper: state::helper(states, &name),
             record: state::look(states, &name),

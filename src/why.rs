@@ -170,3 +170,8 @@ impl Why {
         }
     }
 }
+
+#[cfg(test)]
+mod sample; // reasons for the tests
+#[cfg(test)]
+pub use sample::samples;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::{runtime, tell};
 use crate::calls::{Refusal, RefusalKind};
+use crate::config;
 use crate::name::Name;
 use crate::neighbours;
 use crate::places;
@@ -30,6 +31,12 @@ pub fn end(name: &Name, done: Result<(), Refusal>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => refused(name, &refusal),
     }
+}
+
+/// Why nothing can be asked about a sidecar of which this is wrong.
+pub fn rejected(errors: &[config::Error]) -> Refusal {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
 }
 
 /// Says why it is not done, which may be told in a container's own words, and what would help.

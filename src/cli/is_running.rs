@@ -1,9 +1,10 @@
 //! `rouse is-running`: whether the container of a sidecar runs or is frozen, by the exit code.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::call::{block_on, refused, socket};
+use super::call::{block_on, refused, rejected, socket};
 use super::{UNKNOWN, tell};
 use crate::calls::{Refusal, RefusalKind};
 use crate::config::{self, Config};
@@ -51,11 +52,15 @@ async fn ask(settings: &config::Sidecar) -> Result<bool, Refusal> {
     };
     match client::show(&socket(&settings.name), &settings.name).await {
         Ok(shown) if !shown.is_in_doubt() => Ok(shown.running),
-        _ => Err(Refusal::new(RefusalKind::Failed, refused.to_string(), "or be a member of group rouse")),
+        _ => Err(Refusal::new(RefusalKind::Failed, refused.to_string(), hint(&refused))),
     }
 }
 
-fn rejected(errors: &[config::Error]) -> Refusal {
-    let first = errors.first().map(ToString::to_string).unwrap_or_default();
-    Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
+fn hint(refused: &Error) -> &'static str {
+    match refused {
+        Error::Unreachable { cause, .. } if cause.kind() == ErrorKind::PermissionDenied => {
+            "or be a member of group rouse, who may ask its helper"
+        }
+        _ => "rouse check looks at the engine too",
+    }
 }

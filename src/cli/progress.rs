@@ -68,3 +68,36 @@ fn line(name: &Name, elapsed: Duration, record: Option<&Record>, now_ms: u64) ->
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::state::StateFile;
+    use crate::why::Why;
+
+    #[test]
+    fn what_it_waits_for_is_told_and_nothing_from_before() {
+        let (folder, name) = (tempfile::tempdir().unwrap(), Name::new("web").unwrap());
+        let (file, _) = StateFile::open(folder.path(), &name).unwrap();
+        let mut record = file.record().clone();
+        let mut told = |state, why, recent: &[u64]| {
+            (record.state, record.why, record.recent_wakes_ms) = (state, why, recent.into());
+            line(&name, Duration::from_millis(1_250), Some(&record), now_ms())
+        };
+        let alone = "waking web: 1.2 s";
+        assert_eq!(told(State::Asleep, Why::Unasked, &[]), alone);
+        let failed = Why::Failed { reason: "no".into(), next_ms: 0 };
+        assert_eq!(told(State::Asleep, failed, &[1_840]), format!("{alone} (usually 1.8 s)"));
+        assert_eq!(
+            told(State::Waking, Why::Starting, &[]),
+            format!("{alone}, the engine starts its container")
+        );
+        let unready = Why::Unready { awaited: "its HEALTHCHECK to pass\n\x1b[2J".into() };
+        assert_eq!(
+            told(State::Awake, unready, &[65_000]),
+            format!("{alone}, waiting for its HEALTHCHECK to pass \u{fffd}[2J (usually 1 min 5 s)")
+        );
+    }
+}

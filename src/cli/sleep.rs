@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::call::{block_on, end, socket};
+use super::call::{block_on, end, rejected, socket};
 use crate::calls::{Refusal, RefusalKind};
 use crate::config::Config;
 use crate::control::client;
@@ -49,11 +49,7 @@ async fn stop(config: Option<&Path>, name: &Name, off: Refusal) -> Result<(), Re
     if !config.names().any(|other| other == name) {
         return Err(off);
     }
-    let rejected = |errors: Vec<crate::config::Error>| {
-        let first = errors.first().map(ToString::to_string).unwrap_or_default();
-        Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
-    };
-    let settings = config.sidecar(name).map_err(rejected)?;
+    let settings = config.sidecar(name).map_err(|errors| rejected(&errors))?;
     let _lock = StateFile::open(&places::states(), name).map_err(|taken| {
         Refusal::new(RefusalKind::InUse, taken.to_string(), "systemctl status shows which")
     })?;
@@ -66,6 +62,6 @@ async fn stop(config: Option<&Path>, name: &Name, off: Refusal) -> Result<(), Re
         if container.is_up() { engine.stop(&container.id, settings.stop_timeout).await } else { Ok(()) }
     };
     asked.await.map_err(|error: Error| {
-        Refusal::new(RefusalKind::Failed, error.to_string(), "be root, or a member of the engine's group")
+        Refusal::new(RefusalKind::Failed, error.to_string(), "rouse check looks at the engine too")
     })
 }

@@ -14,6 +14,7 @@ use std::path::Path;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+use crate::name::Name;
 use crate::record::{Record, State};
 use crate::state;
 use collector::Collected;
@@ -79,8 +80,8 @@ pub fn read(directory: &Path) -> io::Result<Found> {
 }
 
 impl Found {
-    fn skip(&mut self, directory: &Path, name: &dyn fmt::Display, why: &dyn fmt::Display) {
-        let path = directory.join(format!("{name}.json"));
+    fn skip(&mut self, directory: &Path, name: &Name, why: &dyn fmt::Display) {
+        let path = state::path(directory, name);
         self.unreadable.push(format!(
             "{name} is left out: cannot read {}: {why}: its next helper sets a broken file aside",
             path.display()

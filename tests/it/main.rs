@@ -38,6 +38,7 @@ mod pieces; // small pieces that have gathered unread
 mod pipes; // pipes are open while bytes are under way, and a moment longer
 mod proxy_protocol; // what the container is told of its clients before their first byte
 mod readiness; // lines of this run's log, own checks, paced probes, and what is warned about
+mod reasons; // whoever looks is told why a sidecar is as it is
 mod relay; // bytes, half-close, reset and urgent data, both ways
 mod reload; // when a changed configuration takes effect, and what that disturbs
 mod requires; // what a sidecar requires is woken before it and kept awake with it
@@ -45,6 +46,7 @@ mod scarcity; // no descriptors left: for clients, for pipes
 mod sequences; // whatever the two sides do: every byte and every end
 mod steering; // what is asked of a sidecar over its control socket is done, or refused with the reason
 mod status; // whoever looks sees what is true, and neither wakes nor starts anything
+mod strange; // whatever stands in a file, and whoever stops reading, brings no command down
 mod succession; // what the next helper makes of a wake that was cut off
 mod typescript; // old callers keep working: the functions of packaging/examples/typescript, run by node
 mod unattended; // what is done by hand while no helper is there stands

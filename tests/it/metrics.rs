@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Client, Container, Host, Kind, Plan, output, skip, spawn, until};
+use crate::harness::{Client, Container, Host, Kind, Plan, Town, leave, output, skip, spawn, until};
 
 /// Samples by all that stands before their value.
 type Samples = BTreeMap<String, f64>;
@@ -40,26 +40,11 @@ fn samples(text: &str) -> Samples {
     lines.map(pair).collect()
 }
 
-/// The state file of a sidecar as a helper leaves it.
-fn leave(state: &Path, sidecar: &str) {
-    let record = json!({
-        "version": 1, "sidecar": sidecar, "container": sidecar, "state": "awake", "since_ms": 1, "why": {"kind": "never"},
-        "connections": 2, "recent_wakes_ms": [150], "last_failure": {"at_ms": 1_700_000_000_000u64, "reason": "it died"},
-        "totals": {
-            "wakes_ready": 2, "wakes_late": 1, "wakes_failed": 3, "wake_times": [0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-            "wake_time_ms": 400_150, "connections": 9, "bytes_up": 1234, "bytes_down": 56789, "awake_ms": 5000, "paused_ms": 70,
-        },
-        "holds": [], "boot_id": fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim(),
-        "container_id": null, "started_at": null, "failures": 0, "pid": 1, "written_ms": 1,
-    });
-    fs::write(state.join(format!("{sidecar}.json")), record.to_string()).unwrap();
-}
-
 /// What systemd is to `rouse metrics --serve`, with two sidecars to tell of.
 fn scraped(kind: Kind) -> Host {
     let host = Plan::raw("").command(&["metrics", "--serve"]).socket("metrics", kind).listen();
     for sidecar in ["db", "web"] {
-        leave(host.state(), sidecar);
+        leave(host.state(), sidecar, |_| {});
     }
     host
 }
@@ -106,7 +91,7 @@ fn lint(promtool: &Path, input: &str) -> Output {
 #[test]
 fn a_torn_file_is_named_on_stderr_and_the_others_are_shown() {
     let state = TempDir::new().unwrap();
-    leave(state.path(), "web");
+    leave(state.path(), "web", |_| {});
     fs::write(state.path().join("torn.json"), "{\"version\":1,").unwrap();
     let done = rouse_metrics(state.path());
     let (out, err) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
@@ -119,7 +104,7 @@ fn a_torn_file_is_named_on_stderr_and_the_others_are_shown() {
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
     let state = TempDir::new().unwrap();
-    leave(state.path(), "web");
+    leave(state.path(), "web", |_| {});
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
@@ -143,7 +128,7 @@ fn promtool_finds_no_fault_with_the_classic_format() {
 fn promtool_reads_the_open_metrics_that_are_printed() {
     let Some(promtool) = promtool() else { return skip("there is no promtool") };
     let dir = TempDir::new().unwrap();
-    leave(dir.path(), "web");
+    leave(dir.path(), "web", |_| {});
     let text = printed(dir.path());
     let import = |text: &str| {
         let timed = |line: &str| match line.starts_with('#') {
@@ -325,6 +310,22 @@ fn no_counter_goes_backwards_when_a_helper_is_killed() {
     assert_eq!(counted["rouse_wakes_total{sidecar=\"web\",result=\"ready\"}"], 1.0, "{counted:?}");
 }
 
+#[test]
+fn time_awake_counts_on_while_nothing_else_happens_and_outlives_a_kill() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", "busy_cpu = 0\nidle_timeout = \"never\""));
+    let host = town.plan(&["web"]).listen();
+    assert_eq!(town.control("web").post("wake").0, 200);
+    let awake = || {
+        let now = samples(&printed(&town.state()));
+        now.get("rouse_awake_seconds_total{sidecar=\"web\"}").copied().unwrap_or(0.0)
+    };
+    // It writes every ten seconds.
+    until("time that is counted", || (awake() >= 9.0).then_some(()));
+    host.end_helper(Signal::SIGKILL);
+    assert!(awake() >= 9.0);
+}
+
 /// The names of metrics in a query.
 fn names(query: &str) -> BTreeSet<String> {
     let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
@@ -351,9 +352,20 @@ fn the_dashboard_asks_for_nothing_that_is_not_there_and_leaves_nothing_out() {
     let mut queries = Vec::new();
     expressions(&dashboard, &mut queries);
     assert!(queries.len() > 8, "{queries:?}");
+    for query in &queries {
+        for name in names(query) {
+            let grows = ["_total", "_bucket"].iter().any(|end| name.ends_with(end));
+            let is_rated =
+                ["rate", "increase"].iter().any(|rate| query.contains(&format!("{rate}({name}{{")));
+            assert_eq!(is_rated, grows, "what grows is rated and nothing else: {query}");
+        }
+    }
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
+    }
     let asked: BTreeSet<String> = queries.iter().flat_map(|query| names(query)).collect();
     let state = TempDir::new().unwrap();
-    leave(state.path(), "web");
+    leave(state.path(), "web", |_| {});
     let there: BTreeSet<String> = samples(&printed(state.path()))
         .keys()
         .map(|sample| sample.split('{').next().unwrap().to_owned())

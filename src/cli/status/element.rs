@@ -92,9 +92,10 @@ fn why(known: &Known, record: Option<&Record>, state: State) -> Why {
         _ if known.helper.is_none() && !known.enabled => Why::Off,
         _ if known.helper.is_none() && state != State::Asleep => Why::Unattended,
         // Of what the last helper said only what went wrong outlives it.
-        (.., Some(Record { why: why @ (Why::Failed { .. } | Why::EngineUnreachable { .. }), .. })) => {
-            why.clone()
-        }
+        (.., Some(record)) => match record.reason() {
+            why @ (Why::Failed { .. } | Why::EngineUnreachable { .. }) => why,
+            _ => Why::Unasked,
+        },
         _ => Why::Unasked,
     }
 }
@@ -108,6 +109,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::name::Name;
+    use crate::record::LastFailure;
     use crate::state::{StateFile, look};
     use crate::why::Step;
 
@@ -221,8 +223,18 @@ mod tests {
         if let Ok(Some(record)) = &mut known.record {
             record.why = Why::Failed { reason: "exit code 1".into(), next_ms: NOW_MS - 1 };
         }
-        let text = element(&known, Some(Said::Stopped)).shown.text;
-        assert_eq!(text, "wake failed: exit code 1, the next connection tries again");
+        let text = "wake failed: exit code 1, the next connection tries again";
+        assert_eq!(element(&known, Some(Said::Stopped)).shown.text, text);
+        // So it has gone to rest after its window.
+        if let Ok(Some(record)) = &mut known.record {
+            (record.why, record.failures) = (Why::Unasked, 1);
+            record.last_failure = Some(LastFailure { at_ms: NOW_MS - 9, reason: "exit code 1".into() });
+        }
+        assert_eq!(element(&known, Some(Said::Stopped)).shown.text, text);
+        if let Ok(Some(record)) = &mut known.record {
+            record.failures = 0;
+        }
+        assert_eq!(element(&known, Some(Said::Stopped)).shown.why, Why::Unasked);
     }
 
     #[test]

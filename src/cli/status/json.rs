@@ -19,10 +19,10 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::sample::{element, whys};
+    use super::super::sample::element;
     use super::*;
     use crate::record::{LastFailure, State};
-    use crate::why::{Holder, Why};
+    use crate::why::{Holder, Why, samples};
 
     const DOCUMENT: &str = include_str!("../../../docs/status-json.md");
 
@@ -104,7 +104,7 @@ mod tests {
             .map(|row| (row[0].trim_matches('`').to_owned(), names(&row[1])))
             .collect();
         let mut printed = BTreeMap::new();
-        for why in whys() {
+        for why in samples() {
             let shown = value(&[element("web", State::Awake, why)]);
             let why = shown[0]["why"].as_object().unwrap();
             let mut fields: BTreeSet<_> = why.keys().filter(|key| *key != "kind").cloned().collect();

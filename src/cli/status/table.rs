@@ -10,8 +10,8 @@ use crate::why::Why;
 const GAP: &str = "  ";
 /// The reason is what one looks for: other columns go before it gets less room than this.
 const REASON: usize = 24;
-/// A name that is cut keeps so much, as long as there is room at all.
-const NAME: usize = 8;
+/// How far a name is cut to give the reason so much: a little for a good reason, and more for some reason at all.
+const NARROW: [(usize, usize); 2] = [(20, REASON), (8, 8)];
 
 struct Column {
     title: &'static str,
@@ -59,20 +59,21 @@ pub fn render(elements: &[Element], now_ms: u64, terminal: &Terminal) -> String 
     let longest = reasons.iter().map(|reason| columns(reason)).max().unwrap_or(0);
     let mut shown: Vec<_> = COLUMNS.iter().map(|column| Filled::of(column, elements, now_ms)).collect();
     if let Some(width) = terminal.width {
-        let room = |shown: &[Filled]| {
-            width.saturating_sub(shown.iter().map(|column| column.width + GAP.len()).sum())
-        };
+        let lacking =
+            |shown: &[Filled], reason: usize| (before(shown) + longest.min(reason)).saturating_sub(width);
         for rank in (1..=5).rev() {
-            if room(&shown) < longest.min(REASON) {
+            if lacking(&shown, REASON) > 0 {
                 shown.retain(|column| column.column.rank != rank);
             }
         }
-        let lacking = longest.min(NAME).saturating_sub(room(&shown));
-        if let Some(name) = shown.first_mut() {
-            name.width = name.width.saturating_sub(lacking).max(name.width.min(NAME));
+        for (name, reason) in NARROW {
+            let lacking = lacking(&shown, reason);
+            if let Some(first) = shown.first_mut() {
+                first.width = first.width.saturating_sub(lacking).max(first.width.min(name));
+            }
         }
     }
-    let before: usize = shown.iter().map(|column| column.width + GAP.len()).sum();
+    let before = before(&shown);
     let fit = |line: &str| {
         terminal.width.map_or_else(|| line.to_owned(), |width| cut(line, width.saturating_sub(before)).into())
     };
@@ -88,6 +89,11 @@ pub fn render(elements: &[Element], now_ms: u64, terminal: &Terminal) -> String 
         text.push('\n');
     }
     text
+}
+
+/// The columns of the terminal that are taken before the reason begins.
+fn before(shown: &[Filled]) -> usize {
+    shown.iter().map(|column| column.width + GAP.len()).sum()
 }
 
 /// A column with its title and all its cells, as wide as the widest.
@@ -256,6 +262,18 @@ web             paused  sleeps in 3 min…
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_name_as_long_as_names_may_be_leaves_room_for_the_reason() {
+        let mut machine = machine();
+        machine[1].shown.sidecar = "x".repeat(90);
+        let table = |width| render(&machine, NOW_MS, &Terminal { width: Some(width), colored: false });
+        for width in 20..200 {
+            assert!(table(width).lines().all(|line| columns(line) <= width), "{width}:\n{}", table(width));
+        }
+        assert!(table(80).contains("  busy: 212 % CPU\n"), "{}", table(80));
+        assert!(table(40).contains("xxxxxxxxxxxxxxxxxxx…  awake   busy: 21"), "{}", table(40));
     }
 
     #[test]

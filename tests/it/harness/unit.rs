@@ -80,6 +80,10 @@ fn run_once(unit: &Unit, listeners: &[Listener], record: &Arc<Record>) -> ExitSt
     record.change(|facts| {
         facts.starts.push(at);
         facts.pid = Some(pid);
+        // The host may have closed since it was asked, and has found nobody to end.
+        if facts.closing {
+            let _ = child.kill();
+        }
     });
     let reader = hear_lines(&mut child, Arc::clone(record));
     // Seen dead first and reaped under the record's lock, so that `signal` never meets a number used anew.
