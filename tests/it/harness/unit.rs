@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
@@ -80,6 +81,10 @@ fn run_once(unit: &Unit, listeners: &[Listener], record: &Arc<Record>) -> ExitSt
     record.change(|facts| {
         facts.starts.push(at);
         facts.pid = Some(pid);
+        // A host that closed in between knew of nobody to end.
+        if facts.closing {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     });
     let reader = hear_lines(&mut child, Arc::clone(record));
     // Seen dead first and reaped under the record's lock, so that `signal` never meets a number used anew.
