@@ -265,3 +265,32 @@ fn slow_broken_and_greedy_callers_harm_nobody() {
     docker(&["kill", web.name()]);
     host.event("web", "died");
 }
+
+#[test]
+fn a_sleep_that_is_forced_before_what_was_adopted_answers_follows_that() {
+    let web = Container::new("web", "--listen-after 3");
+    let town = Town::new(&web.sidecar("web", LONG));
+    web.start();
+    let host = &town.settle(false, &["web"])[0];
+    let client = host.connect("web");
+    host.event("web", "adopted");
+    let control = town.control("web");
+    until("a wait for its port", || (kind(&control.show()) == "unready").then_some(()));
+    assert_eq!(control.post("sleep?force").0, 200);
+    assert_eq!(web.status(), "exited");
+    drop(client);
+}
+
+#[test]
+fn a_sleep_that_is_forced_during_a_wake_that_fails_finds_it_asleep() {
+    let web = Container::running("web", &[], &["sh", "-c", "sleep 2; exit 3"]);
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    let _client = host.connect("web");
+    host.event("web", "waking");
+    assert_eq!(control.post("sleep?force"), (200, "{\"state\":\"asleep\"}\n".into()));
+    host.event("web", "wake-failed");
+    assert_eq!(control.post("sleep").0, 200, "also after it");
+    assert_eq!(kind(&control.show()), "failed", "and no client need try before the time");
+}
