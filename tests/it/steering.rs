@@ -294,3 +294,15 @@ fn a_sleep_that_is_forced_during_a_wake_that_fails_finds_it_asleep() {
     assert_eq!(control.post("sleep").0, 200, "also after it");
     assert_eq!(kind(&control.show()), "failed", "and no client need try before the time");
 }
+
+#[test]
+fn a_hold_for_a_while_is_not_given_to_who_has_left() {
+    let web = Container::new("web", "--listen-after 2");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    control.leave("hold?by=impatient&for=1h", || drop(host.event("web", "waking")));
+    host.event("web", "ready");
+    let shown = control.show();
+    assert_eq!(kind(&shown), "unused", "{shown}");
+}
