@@ -147,12 +147,16 @@ pub struct Caller(mpsc::UnboundedSender<Call>);
 
 /// The sidecar's end of its line.
 #[derive(Debug)]
-pub struct Calls(mpsc::UnboundedReceiver<Call>);
+pub struct Calls {
+    receiver: mpsc::UnboundedReceiver<Call>,
+    /// The one that was put back.
+    first: Option<Call>,
+}
 
 /// A line to one sidecar. Who may call bounds how many calls wait on it.
 pub fn line() -> (Caller, Calls) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Caller(sender), Calls(receiver))
+    (Caller(sender), Calls { receiver, first: None })
 }
 
 impl Caller {
@@ -194,12 +198,21 @@ impl Calls {
     /// The next call whose caller still waits. Cancelling it loses none; it never ends.
     pub async fn next(&mut self) -> Call {
         loop {
-            match self.0.recv().await {
+            let call = match self.first.take() {
+                Some(first) => Some(first),
+                None => self.receiver.recv().await,
+            };
+            match call {
                 Some(call) if call.is_abandoned() => {}
                 Some(call) => return call,
                 None => pending().await,
             }
         }
+    }
+
+    /// Leaves a call to whoever asks for the next one.
+    pub fn put_back(&mut self, call: Call) {
+        self.first = Some(call);
     }
 }
 

@@ -46,10 +46,14 @@ impl Seat {
                 },
                 call = self.calls.next() => match call {
                     Call::Tell(answer) => answer.give(()),
-                    call => if !self.is_mended().await {
-                        let hint = "rouse check shows what is wrong with it";
-                        call.refuse(Refusal::new(RefusalKind::Failed, "its configuration is rejected", hint));
-                    }
+                    call => match self.is_mended().await {
+                        true => self.calls.put_back(call),
+                        false => {
+                            let hint = "rouse check shows what is wrong with it";
+                            let error = "its configuration is rejected";
+                            call.refuse(Refusal::new(RefusalKind::Failed, error, hint));
+                        }
+                    },
                 },
             }
         }

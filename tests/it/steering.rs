@@ -306,3 +306,18 @@ fn a_hold_for_a_while_is_not_given_to_who_has_left() {
     let shown = control.show();
     assert_eq!(kind(&shown), "unused", "{shown}");
 }
+
+#[test]
+fn the_call_that_finds_the_configuration_mended_is_done() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", "idle_timeout = \"soon\""));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    let (status, body) = control.post("wake");
+    assert_eq!(status, 503);
+    assert!(body.contains("rejected"), "{body}");
+    let mended = std::fs::read_to_string(&host.config_path).unwrap().replace("\"soon\"", "\"20m\"");
+    std::fs::write(&host.config_path, mended).unwrap();
+    assert_eq!(control.post("wake"), (200, "{\"state\":\"awake\"}\n".into()));
+    assert_eq!(web.status(), "running");
+}
