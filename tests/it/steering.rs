@@ -321,3 +321,36 @@ fn the_call_that_finds_the_configuration_mended_is_done() {
     assert_eq!(control.post("wake"), (200, "{\"state\":\"awake\"}\n".into()));
     assert_eq!(web.status(), "running");
 }
+
+#[test]
+fn what_was_counted_until_the_last_moment_outlives_a_stop_of_the_helper() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let mut client = host.connect("web");
+    client.ask("echo one");
+    town.control("web").show();
+    client.ask("echo two");
+    host.end_helper(Signal::SIGTERM);
+    let written: Value =
+        serde_json::from_slice(&std::fs::read(town.state().join("web.json")).unwrap()).unwrap();
+    assert_eq!(written["totals"]["bytes_up"], 18, "{written}");
+}
+
+#[test]
+fn a_crowd_that_holds_leaves_room_for_others() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let _hosts = town.settle(false, &["web"]);
+    let control = town.control("web");
+    let mut held = Vec::new();
+    for number in 0..300 {
+        held.push(control.begin(&format!("hold?by=job-{number}")));
+    }
+    let refused = held.iter().filter(|(status, _)| *status != 200).count();
+    assert!((1..200).contains(&refused), "{refused} of 300 are refused");
+    assert!(control.show()["text"].as_str().unwrap().contains("held by job-0"));
+    assert_eq!(control.post("touch").0, 200);
+    assert_eq!(control.post("sleep?force").0, 200);
+    assert_eq!(web.status(), "exited");
+}
