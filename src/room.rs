@@ -93,7 +93,7 @@ impl Room {
     /// Waits until somebody asks, here or in the kernel's queue. Meanwhile the sidecar is asleep, and makes room for any
     /// other. Cancelling it loses none.
     pub async fn asked(&mut self) {
-        self.sleepers.drain(..).for_each(|sleeper| sleeper.answer.give(()));
+        self.answer_sleepers(Ok(()));
         while !self.is_waited_in() {
             tokio::select! {
                 () = self.door.asked() => return,
@@ -167,16 +167,26 @@ impl Room {
         self.sleepers.drain(..)
     }
 
+    /// Tells those who have waited to have it sleep that it does, or why not.
+    pub fn answer_sleepers(&mut self, slept: Result<(), &Refusal>) {
+        self.sleepers.drain(..).for_each(|sleeper| match slept {
+            Ok(()) => sleeper.answer.give(()),
+            Err(refusal) => sleeper.answer.refuse(refusal.clone()),
+        });
+    }
+
     /// Resets the clients, here and in the kernel's queue, says how many that were, and tells the callers why.
     pub fn turn_away(&mut self, why: &Refusal) -> usize {
         self.callers.drain(..).for_each(|caller| caller.answer.refuse(why.clone()));
-        self.sleepers.drain(..).for_each(|sleeper| sleeper.answer.refuse(why.clone()));
         self.clients.drain(..).count() + self.door.turn_away()
     }
 
-    /// Turns away whoever comes, at once, until `deadline` or until somebody wants it asleep.
-    pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal) {
-        loop {
+    /// Turns away whoever comes, at once, until `deadline`; or until somebody wants it asleep, unless it is.
+    pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal, is_asleep: bool) {
+        if is_asleep {
+            self.answer_sleepers(Ok(()));
+        }
+        while self.sleepers.is_empty() {
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => return,
@@ -184,7 +194,8 @@ impl Room {
                     Visit::Client(client) => drop(client),
                     Visit::Caller(caller) => caller.answer.refuse(why.clone()),
                     // A container whose wake has failed may be up all the same: the next look at it tells.
-                    Visit::Sleeper(sleeper) => return self.sleepers.push(sleeper),
+                    Visit::Sleeper(sleeper) if !is_asleep => self.sleepers.push(sleeper),
+                    Visit::Sleeper(sleeper) => sleeper.answer.give(()),
                     Visit::Touch(answer) | Visit::Watcher(answer) => answer.give(()),
                 }
             }

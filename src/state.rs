@@ -135,7 +135,8 @@ impl StateFile {
             *counted = counted.saturating_add(passed);
         }
         self.record.written_ms = now_ms();
-        if self.record.state != before.state {
+        // A wait for its group or for what it requires is a wake already, as one sees it from outside.
+        if self.record.doing() != before.doing() {
             self.record.since_ms = self.record.written_ms;
         }
         let Some(path) = &self.path else { return };
@@ -258,6 +259,18 @@ mod tests {
         let written = state.record().clone();
         drop(state);
         assert_eq!(*open(directory.path()).0.record(), written);
+    }
+
+    #[test]
+    fn it_wakes_since_it_waits_for_its_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.since_ms = 1);
+        state.update(|record| record.why = Why::Turn { group: "gpu0".into() });
+        let since_ms = state.record().since_ms;
+        assert!(since_ms > 1, "not since it fell asleep");
+        state.update(|record| record.why = Why::Requires { sidecars: Vec::new() });
+        assert_eq!(state.record().since_ms, since_ms, "it wakes all the same");
     }
 
     #[test]

@@ -44,10 +44,17 @@ async fn hold(name: &Name) -> Result<(), Refusal> {
     let (mut interrupt, mut terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
     let socket = socket(name);
     let held = async {
-        let hold = progress::shown(name, client::hold(&socket, name, None)).await?;
+        let mut hold = progress::shown(name, client::hold(&socket, name, None)).await?;
         // Whoever has closed stderr still wants the hold.
         let _ = writeln!(io::stderr(), "{name} is awake, and stays so until this is interrupted");
-        hold.ended().await;
+        loop {
+            hold.ended().await;
+            // A helper that is restarted leaves its container up, and the hold is asked of the next one.
+            if !client::show(&socket, name).await?.running {
+                break;
+            }
+            hold = client::hold(&socket, name, None).await?;
+        }
         let hint = format!("journalctl -u rouse@{name} tells why");
         Err(Refusal::new(RefusalKind::Failed, "the hold has ended: its container is not up any more", hint))
     };

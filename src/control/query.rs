@@ -13,14 +13,14 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// The parameters of a call; each may come once.
 #[derive(Debug)]
-pub struct Query<'a>(Vec<(&'a str, Option<&'a str>)>);
+pub struct Query<'a>(Vec<(&'a str, String)>);
 
 impl<'a> Query<'a> {
     /// Takes those that are `known` to the call.
     pub fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Query<'a>, Refused> {
-        let mut pairs: Vec<(&str, Option<&str>)> = Vec::new();
+        let mut pairs: Vec<(&str, String)> = Vec::new();
         for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
-            let (key, value) = part.split_once('=').map_or((part, None), |(key, value)| (key, Some(value)));
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
             if !known.contains(&key) || pairs.iter().any(|(other, _)| *other == key) {
                 let hint = match known {
                     [] => "this call has no parameters".to_owned(),
@@ -28,13 +28,13 @@ impl<'a> Query<'a> {
                 };
                 return Err(Refused::malformed(format!("?{part} is not understood"), &hint));
             }
-            pairs.push((key, value));
+            pairs.push((key, decoded(value)));
         }
         Ok(Query(pairs))
     }
 
-    fn value(&self, key: &str) -> Option<&'a str> {
-        self.0.iter().find(|(other, _)| *other == key).map(|(_, value)| value.unwrap_or_default())
+    fn value(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| *other == key).map(|(_, value)| value.as_str())
     }
 
     /// A name that the call needs.
@@ -84,8 +84,34 @@ impl<'a> Query<'a> {
     }
 }
 
+/// A value without its percent-encoding: most programs write `:` as `%3A`. What is no such code stays as it is.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits =
+            after.get(..2).filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
+        let code = digits.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Whether this can stand in a line for people as it is.
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:@".contains(&byte);
     (1..=128).contains(&text.len()) && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn what_is_percent_encoded_is_meant_as_it_was_before() {
+        let values = ["", "a", "cron%3a5", "%40%3A", "100%", "%+1", "%3", "%zz", "%25%33A", "%ff"];
+        let meant = ["", "a", "cron:5", "@:", "100%", "%+1", "%3", "%zz", "%3A", "\u{fffd}"];
+        assert_eq!(values.map(decoded), meant);
+    }
 }

@@ -54,6 +54,12 @@ impl Refused {
         Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error, "no call needs one".into())
     }
 
+    /// So many hold already.
+    pub fn too_many(most: usize) -> Refused {
+        let error = format!("{most} callers keep its helper's sidecars awake, or wait for that");
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, error, "let one of them end first".into())
+    }
+
     /// It is not known yet what the sidecar does.
     pub fn unknown(after: Duration) -> Refused {
         let error = format!("its helper has not found out within {} what it does", took(after));

@@ -1,9 +1,10 @@
 //! Answers the callers of the control socket.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
@@ -13,6 +14,7 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::body::{Body, json};
@@ -37,20 +39,37 @@ const NEWS: Duration = Duration::from_millis(500);
 /// How long a helper that has just begun may take to find out what its container does.
 const FIRST_LOOK: Duration = Duration::from_secs(20);
 
+/// Callers at once, those who hold included; the others wait in the kernel's queue.
+pub const MAX_CALLS: usize = 256;
+/// So many of them may hold, or wait until they do: who looks, or wants it asleep, finds room.
+const MAX_HOLDING: usize = 192;
+
 /// What the control socket of a helper leads to.
 #[derive(Debug)]
 pub struct Desk {
-    /// Whom to call.
-    pub directory: Rc<Directory>,
-    /// What they say of themselves.
-    pub board: Board,
+    directory: Rc<Directory>,
+    board: Board,
+    holding: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// Whom to call, and what they say of themselves.
+    pub fn new(directory: Rc<Directory>, board: Board) -> Desk {
+        Desk { directory, board, holding: Arc::new(Semaphore::new(MAX_HOLDING)) }
+    }
+
+    /// A place for one who holds.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
+        self.holding.clone().try_acquire_owned().map_err(|_| Refused::too_many(MAX_HOLDING))
+    }
 }
 
 /// Answers one caller. Whatever goes wrong is the caller's own affair; a call whose caller leaves is given up.
 pub async fn answer(caller: Stream, desk: Rc<Desk>) {
     let Ok(caller) = caller.into_unix() else { return };
     let Ok(other) = second(&caller) else { return };
-    let by = caller.peer_cred().ok().and_then(|peer| peer.pid());
+    // Who is not to be seen from our pid namespace has the number 0 here (unix(7)).
+    let by = caller.peer_cred().ok().and_then(|peer| peer.pid()).filter(|pid| *pid > 0);
     let by = by.map_or("somebody".into(), |pid| format!("pid {pid}"));
     let service = service_fn(|request| {
         let (desk, by) = (&desk, &by);
@@ -61,13 +80,24 @@ pub async fn answer(caller: Stream, desk: Rc<Desk>) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .keep_alive(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(caller), service);
     tokio::select! {
         biased;
         _ = connection => {}
-        // This interest stands for the end of what the caller sends, whether or not all before it was read: hyper looks for
-        // that end only while nothing unread lies before it.
-        _ = other.ready(Interest::PRIORITY) => {}
+        () = left(&other) => {}
+    }
+}
+
+/// Waits until the caller has closed the connection, whether or not all was read that came before: hyper looks for that only
+/// while nothing unread lies before it. Who has only ended what they send, as `nc -N` does, waits for an answer.
+async fn left(caller: &UnixStream) {
+    while let Ok(ready) = caller.ready(Interest::WRITABLE).await {
+        if ready.is_write_closed() {
+            return;
+        }
+        // It counts as writable no more until something has changed.
+        let _ = caller.try_io(Interest::WRITABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
     }
 }
 
@@ -106,6 +136,7 @@ async fn route(method: &Method, uri: &Uri, by: &str, desk: &Desk) -> Result<Resp
     let query = Query::parse(uri.query(), known)?;
     match verb {
         Some("wake") => {
+            let _place = desk.place()?;
             // A hold that ends at once: its end counts as use.
             drop(caller.hold(Holder::named(by)).await?);
             Ok(json(Body::whole("{\"state\":\"awake\"}\n")))
@@ -119,7 +150,7 @@ async fn route(method: &Method, uri: &Uri, by: &str, desk: &Desk) -> Result<Resp
             caller.sleep(if query.flag("force")? { Cause::Forced } else { Cause::Told }).await?;
             Ok(json(Body::whole("{\"state\":\"asleep\"}\n")))
         }
-        Some("hold") => hold(caller, query.holder(by)?, query.lasting()?).await,
+        Some("hold") => hold(caller, query.holder(by)?, query.lasting()?, desk.place()?).await,
         Some("yield") => {
             caller.sleep(Cause::Yield(query.name("to")?)).await?;
             Ok(json(Body::whole("{\"state\":\"asleep\"}\n")))
@@ -133,11 +164,20 @@ async fn route(method: &Method, uri: &Uri, by: &str, desk: &Desk) -> Result<Resp
     }
 }
 
-async fn hold(caller: &Caller, holder: Holder, lasting: Option<Duration>) -> Result<Response<Body>, Refused> {
+async fn hold(
+    caller: &Caller,
+    holder: Holder,
+    lasting: Option<Duration>,
+    place: OwnedSemaphorePermit,
+) -> Result<Response<Body>, Refused> {
     match lasting {
         None => {
             let hold = caller.hold(holder).await?;
-            Ok(json(Body::open("{\"state\":\"awake\"}\n", async move { hold.ended().await })))
+            let end = async move {
+                hold.ended().await;
+                drop(place);
+            };
+            Ok(json(Body::open("{\"state\":\"awake\"}\n", end)))
         }
         Some(lasting) => {
             caller.keep(holder, lasting).await?;

@@ -37,7 +37,7 @@ impl Helper {
     pub fn listen(socket: &Path, directory: Directory) -> Helper {
         let _ = fs::remove_file(socket);
         let listeners = Listeners::new(vec![UnixListener::bind(socket).unwrap().into()]).unwrap();
-        let desk = Rc::new(Desk { directory: Rc::new(directory), board: Board::default() });
+        let desk = Rc::new(Desk::new(Rc::new(directory), Board::default()));
         let mut tasks = JoinSet::new();
         tasks.spawn_local(async move {
             let mut callers = JoinSet::new();
@@ -223,7 +223,7 @@ async fn every_answer_has_its_status_and_says_what_to_do() {
         ("GET", "/v1/sidecars/web?json", 400, "has no parameters"),
         ("POST", "/v1/sidecars/web/touch?by=a", 400, "has no parameters"),
         ("POST", "/v1/sidecars/web/sleep?force=perhaps", 400, "force=true"),
-        ("POST", "/v1/sidecars/web/hold?for=1y%20", 400, "1h30m"),
+        ("POST", "/v1/sidecars/web/hold?for=1q%20", 400, "1h30m"),
         ("POST", "/v1/sidecars/web/hold?for=2y", 400, "up to a year"),
         ("POST", "/v1/sidecars/web/hold?for=0s", 400, "up to a year"),
         ("POST", "/v1/sidecars/web/hold?by=a&by=b", 400, "each once"),
@@ -271,6 +271,26 @@ async fn a_hold_says_at_once_that_it_has_begun_and_ends_in_order() {
     assert_eq!(holds.by(), [Holder::named(format!("pid {}", std::process::id()))]);
     holds.end_all();
     assert_eq!(timeout(ENOUGH, caller.read(&mut [0; 8])).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test(flavor = "local")]
+async fn who_has_only_ended_what_they_send_waits_for_an_answer() {
+    let (_folder, socket, _helper, mut calls) = web();
+    let holds = Holds::default();
+    let mut caller = UnixStream::connect(&socket).await.unwrap();
+    let request = b"POST /v1/sidecars/web/hold?by=cron%3A5 HTTP/1.1\r\nHost: rouse\r\n\r\n";
+    caller.write_all(request).await.unwrap();
+    caller.shutdown().await.unwrap();
+    let Call::Hold { holder, mut answer, .. } = calls.next().await else { panic!("no hold") };
+    assert!(timeout(Duration::from_millis(100), answer.closed()).await.is_err(), "taken for gone");
+    answer.give(holds.take(holder));
+    let mut head = [0; 12];
+    timeout(ENOUGH, caller.read_exact(&mut head)).await.unwrap().unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_eq!(holds.by(), [Holder::named("cron:5")]);
+    assert!(timeout(Duration::from_millis(100), holds.one_ended()).await.is_err(), "taken for gone");
+    drop(caller);
+    until_empty(&holds).await;
 }
 
 #[tokio::test(flavor = "local")]

@@ -3,9 +3,10 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use super::Sidecar;
+use super::serve::STATUS_PERIOD;
 use crate::calls::Refusal;
 use crate::clock::{self, now_ms};
 use crate::connections::Connections;
@@ -52,7 +53,9 @@ impl Sidecar {
         let next_ms = clock::after(pause, now_ms());
         let refusal = Refusal::failed(&reason);
         let clients = room.turn_away(&refusal);
+        let mut is_asleep = false;
         if failure.is_open() {
+            room.answer_sleepers(Err(&refusal));
             self.tell_unreachable(&reason, clients);
             let why = Why::EngineUnreachable { reason, address: None, next_ms: Some(next_ms) };
             self.explain(why);
@@ -67,7 +70,8 @@ impl Sidecar {
                     record.state = State::Asleep;
                 }
             });
-            if self.state.record().state == State::Asleep {
+            is_asleep = self.state.record().state == State::Asleep;
+            if is_asleep {
                 self.requirements = None;
             }
             let next = format!("next try in {}", took(pause));
@@ -75,7 +79,7 @@ impl Sidecar {
             self.told = Some(reason);
         }
         tokio::select! {
-            () = room.turn_away_until(Instant::now() + pause, &refusal) => {}
+            () = room.turn_away_until(Instant::now() + pause, &refusal, is_asleep) => {}
             // An engine that is back need not be waited for any longer.
             () = watch.back() => {}
         }
@@ -103,7 +107,9 @@ impl Sidecar {
             connections.dial(client.stream, address.clone(), None);
         }
         room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
+        room.answer_sleepers(Err(&refusal));
         let mut over = pin!(sleep(pause));
+        let mut period = interval(STATUS_PERIOD);
         loop {
             let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
@@ -113,11 +119,16 @@ impl Sidecar {
                 () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
                 // What a client wants of a frozen container has to wait.
                 () = connections.one_ended() => over.as_mut().reset(Instant::now() + pause),
+                _ = period.tick() => self.count_open(connections),
                 visit = room.visit(!full) => match visit {
                     Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
                     Visit::Sleeper(sleeper) => sleeper.answer.refuse(refusal.clone()),
-                    Visit::Touch(answer) | Visit::Watcher(answer) => answer.give(()),
+                    Visit::Touch(answer) => answer.give(()),
+                    Visit::Watcher(answer) => {
+                        self.count_open(connections);
+                        answer.give(());
+                    }
                 },
             }
         }

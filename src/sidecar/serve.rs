@@ -11,6 +11,7 @@ use super::questions::{Questions, Told};
 use super::yielding::Sleepers;
 use super::{Sidecar, Up};
 use crate::activity::{Activity, Next, Rules, Sight};
+use crate::calls::Refusal;
 use crate::config::Idle;
 use crate::connections::{Connections, Happening};
 use crate::engine::{Change, Container, Error, Event, Watch};
@@ -21,7 +22,7 @@ use crate::wake::until_answering;
 use crate::why::{Step, Why};
 
 /// How often the status line follows the count of connections.
-const STATUS_PERIOD: Duration = Duration::from_secs(10);
+pub(super) const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
 /// away.
 const SOON: Duration = Duration::from_millis(100);
@@ -84,13 +85,19 @@ impl Sidecar {
                     }
                     opened => opened?,
                 }
+                // By force, while it was waited for.
+                room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
+                look.as_mut().reset(Instant::now());
             }
             let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
                 biased;
                 change = watch.next() => match change {
-                    Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
+                    Change::Lost(error) => {
+                        self.tell_unreachable(&error.to_string(), 0);
+                        look.as_mut().reset(Instant::now());
+                    }
                     Change::Happened(Event::Healthy) => {}
                     Change::Happened(Event::Killed(signal)) => if up.container.is_ended_by(signal) {
                         killed = Some(Instant::now());
@@ -109,16 +116,23 @@ impl Sidecar {
                     match told {
                         Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
                             Found::Up => watch.follow(&up.container.id),
-                            Found::Unknown => questions.look_again(),
+                            Found::Unknown => {
+                                questions.look_again();
+                                sleepers.refuse(&unsure(), activity);
+                            }
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
                         },
                         Told::CpuTime(Ok((at, used))) => {
                             if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
-                                sleepers.refuse(&format!("busy: {percent} % CPU"), activity);
+                                let busy = format!("busy: {percent} % CPU");
+                                sleepers.refuse(&Refusal::in_use(&busy), activity);
                             }
                         }
                         Told::CpuTime(Err(error)) => {
                             questions.look_again();
+                            if error.is_open() {
+                                sleepers.refuse(&unsure(), activity);
+                            }
                             if questions.keep_being_refused() {
                                 self.warnings.of_stats(&self.settings, &error);
                                 activity.set(Rules { busy_cpu: None, ..self.rules() });
@@ -149,7 +163,10 @@ impl Sidecar {
                     if sleepers.consider(now, &sight, activity) {
                         return Ok(End::Unwanted(sleepers));
                     }
-                    // Nothing is done on stale knowledge.
+                    // Nothing is done on stale knowledge, and an engine may be away for long.
+                    if !watch.is_subscribed() {
+                        sleepers.refuse(&unsure(), activity);
+                    }
                     let sure = questions.are_answered() && watch.is_subscribed();
                     match activity.next(now, &sight) {
                         Next::Wait(then) => look.as_mut().reset(then),
@@ -229,4 +246,9 @@ impl Sidecar {
             paused: up.is_paused,
         }
     }
+}
+
+/// Why nobody who wants it asleep can be told whether it is in use.
+fn unsure() -> Refusal {
+    Refusal::failed("the engine does not answer, and nobody else can tell what its container does")
 }

@@ -79,6 +79,13 @@ impl Sidecar {
         }
     }
 
+    /// What there has been of connections so far, these open ones included.
+    pub(super) fn count_open(&mut self, connections: &Connections) {
+        let mut all = self.past;
+        all.join(connections.totals());
+        self.tell(|record| record.count(all, connections.len()));
+    }
+
     /// These connections are past; their bytes count on.
     pub(super) fn count(&mut self, totals: Totals) {
         self.past.join(totals);

@@ -130,6 +130,10 @@ impl Sidecar {
     /// Keeps it awake for a caller, or for as long as the caller has said.
     pub(super) fn give_hold(&self, caller: Caller) {
         let Caller { holder, lasting, answer, .. } = caller;
+        // Who has left wants no hold that outlives the request.
+        if answer.is_closed() {
+            return;
+        }
         let Some(lasting) = lasting else { return answer.give(self.holds.take(holder)) };
         let holder = Holder { until_ms: Some(clock::after(lasting, now_ms())), ..holder };
         if self.holds.keep(holder.clone(), lasting) {

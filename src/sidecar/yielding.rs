@@ -20,9 +20,9 @@ impl Sleepers {
     }
 
     /// Nobody is waited for any more, and whoever waited is told why.
-    pub fn refuse(&mut self, why: &str, activity: &mut Activity) {
+    pub fn refuse(&mut self, why: &Refusal, activity: &mut Activity) {
         if !self.0.is_empty() {
-            self.0.drain(..).for_each(|sleeper| sleeper.answer.refuse(Refusal::in_use(why)));
+            self.0.drain(..).for_each(|sleeper| sleeper.answer.refuse(why.clone()));
             activity.hurry(None);
         }
     }
@@ -41,7 +41,7 @@ impl Sleepers {
         if !self.0.is_empty()
             && let Some(why) = activity.use_seen(now, sight)
         {
-            self.refuse(&why, activity);
+            self.refuse(&Refusal::in_use(&why), activity);
         }
         false
     }

@@ -116,6 +116,25 @@ fn a_hold_that_is_ended_by_the_other_side_says_so() {
 }
 
 #[test]
+fn a_hold_goes_on_with_the_next_helper() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", "busy_cpu = 0\nidle_timeout = \"500ms\""));
+    let host = &town.settle(false, &["web"])[0];
+    let mut held = spawn(town.rouse(&["hold", "web"]).stderr(Stdio::piped()));
+    let mut errors = BufReader::new(held.stderr.take().unwrap());
+    errors.read_line(&mut String::new()).unwrap();
+    for (number, signal) in [Signal::SIGKILL, Signal::SIGTERM].into_iter().enumerate() {
+        host.end_helper(signal);
+        host.event_nth("web", "adopted", number);
+        host.never("web", "slept", Duration::from_secs(1));
+    }
+    assert!(town.control("web").show()["text"].as_str().unwrap().contains(&held.id().to_string()));
+    kill(Pid::from_raw(held.id() as i32), Signal::SIGINT).unwrap();
+    assert!(held.wait().unwrap().success());
+    host.event("web", "slept");
+}
+
+#[test]
 fn a_hold_for_a_while_returns_when_it_is_ready() {
     let web = Container::new("web", "");
     let town = Town::new(&web.sidecar("web", LONG));

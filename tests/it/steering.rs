@@ -265,3 +265,92 @@ fn slow_broken_and_greedy_callers_harm_nobody() {
     docker(&["kill", web.name()]);
     host.event("web", "died");
 }
+
+#[test]
+fn a_sleep_that_is_forced_before_what_was_adopted_answers_follows_that() {
+    let web = Container::new("web", "--listen-after 3");
+    let town = Town::new(&web.sidecar("web", LONG));
+    web.start();
+    let host = &town.settle(false, &["web"])[0];
+    let client = host.connect("web");
+    host.event("web", "adopted");
+    let control = town.control("web");
+    until("a wait for its port", || (kind(&control.show()) == "unready").then_some(()));
+    assert_eq!(control.post("sleep?force").0, 200);
+    assert_eq!(web.status(), "exited");
+    drop(client);
+}
+
+#[test]
+fn a_sleep_that_is_forced_during_a_wake_that_fails_finds_it_asleep() {
+    let web = Container::running("web", &[], &["sh", "-c", "sleep 2; exit 3"]);
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    let _client = host.connect("web");
+    host.event("web", "waking");
+    assert_eq!(control.post("sleep?force"), (200, "{\"state\":\"asleep\"}\n".into()));
+    host.event("web", "wake-failed");
+    assert_eq!(control.post("sleep").0, 200, "also after it");
+    assert_eq!(kind(&control.show()), "failed", "and no client need try before the time");
+}
+
+#[test]
+fn a_hold_for_a_while_is_not_given_to_who_has_left() {
+    let web = Container::new("web", "--listen-after 2");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    control.leave("hold?by=impatient&for=1h", || drop(host.event("web", "waking")));
+    host.event("web", "ready");
+    let shown = control.show();
+    assert_eq!(kind(&shown), "unused", "{shown}");
+}
+
+#[test]
+fn the_call_that_finds_the_configuration_mended_is_done() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", "idle_timeout = \"soon\""));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    let (status, body) = control.post("wake");
+    assert_eq!(status, 503);
+    assert!(body.contains("rejected"), "{body}");
+    let mended = std::fs::read_to_string(&host.config_path).unwrap().replace("\"soon\"", "\"20m\"");
+    std::fs::write(&host.config_path, mended).unwrap();
+    assert_eq!(control.post("wake"), (200, "{\"state\":\"awake\"}\n".into()));
+    assert_eq!(web.status(), "running");
+}
+
+#[test]
+fn what_was_counted_until_the_last_moment_outlives_a_stop_of_the_helper() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let mut client = host.connect("web");
+    client.ask("echo one");
+    town.control("web").show();
+    client.ask("echo two");
+    host.end_helper(Signal::SIGTERM);
+    let written: Value =
+        serde_json::from_slice(&std::fs::read(town.state().join("web.json")).unwrap()).unwrap();
+    assert_eq!(written["totals"]["bytes_up"], 18, "{written}");
+}
+
+#[test]
+fn a_crowd_that_holds_leaves_room_for_others() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let _hosts = town.settle(false, &["web"]);
+    let control = town.control("web");
+    let mut held = Vec::new();
+    for number in 0..300 {
+        held.push(control.begin(&format!("hold?by=job-{number}")));
+    }
+    let refused = held.iter().filter(|(status, _)| *status != 200).count();
+    assert!((1..200).contains(&refused), "{refused} of 300 are refused");
+    assert!(control.show()["text"].as_str().unwrap().contains("held by job-0"));
+    assert_eq!(control.post("touch").0, 200);
+    assert_eq!(control.post("sleep?force").0, 200);
+    assert_eq!(web.status(), "exited");
+}

@@ -71,17 +71,16 @@ impl Control {
         self.send("POST", &format!("/{verb}"))
     }
 
+    /// Asks for `verb`, and leaves without an answer once `meanwhile` has returned.
+    pub fn leave(&self, verb: &str, meanwhile: impl FnOnce()) {
+        let stream = self.ask("POST", &format!("/{verb}"));
+        meanwhile();
+        drop(stream);
+    }
+
     #[track_caller]
     fn send(&self, method: &str, verb: &str) -> (u16, Kept) {
-        let mut stream = UnixStream::connect(&self.path).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let Control { name, .. } = self;
-        write!(
-            stream,
-            "{method} /v1/sidecars/{name}{verb} HTTP/1.1\r\nhost: rouse\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut reader = BufReader::new(stream);
+        let mut reader = BufReader::new(self.ask(method, verb));
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
         let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no answer to {verb}: {line:?}"));
@@ -91,5 +90,18 @@ impl Control {
             reader.read_line(&mut line).unwrap();
         }
         (status, Kept { reader })
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, verb: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(&self.path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let Control { name, .. } = self;
+        write!(
+            stream,
+            "{method} /v1/sidecars/{name}{verb} HTTP/1.1\r\nhost: rouse\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        stream
     }
 }
