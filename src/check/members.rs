@@ -22,6 +22,14 @@ pub async fn check(
     for (settings, sockets) in members {
         let container = match engine.inspect(&settings.container).await {
             Ok(container) => container,
+            // Others would be waited for as long, one after the other.
+            Err(error @ (Error::Unreachable { .. } | Error::Deadline { .. })) => {
+                let hint =
+                    "it and the containers after it were not looked at: see how the engine is, and try again";
+                let finding = Finding::new(Severity::Warning, error.to_string(), hint);
+                findings.push(finding.in_file(engine.socket(), None).of_container(&settings.container));
+                return seen.len();
+            }
             Err(error) => {
                 findings.push(missing(config, settings, sockets, &error));
                 continue;

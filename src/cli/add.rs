@@ -97,7 +97,7 @@ fn add(arguments: &Arguments) -> Result<ExitCode, String> {
             advise(&proposals);
             Err(format!("{denied}, so nothing was written: run it as root: {}", as_root()))
         }
-        Err(error) => Err(format!("{error}; nothing was written")),
+        Err(error) => Err(format!("{error}; nothing was written: with --dry-run it is shown")),
     }
 }
 
@@ -137,7 +137,9 @@ async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<
         }
         Err(error) => return Err(error.to_string()),
     };
-    propose(&container, usual, wishes)
+    let proposal = propose(&container, usual, wishes)?;
+    let running = engine.running().await.map_err(|error| error.to_string())?;
+    Ok(proposal.beside(&running, &container))
 }
 
 /// That there is no container `called` so, and which one may be meant.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub use file::Setting;
 pub use listen::Listen;
 use path::find;
-pub use path::search_path;
+pub use path::{below, search_path};
 pub use socket::Socket;
 pub use unit::Unit;
 
