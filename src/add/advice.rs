@@ -45,8 +45,8 @@ pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> 
     }
     if let Network::Of(other) = container.network() {
         advice.push(format!(
-            "it shares the network of container {}, which must run before it and must not publish these ports; \
-             rouse does not wake that one",
+            "it shares the network of container {}, which must run before it and must not publish these ports: \
+             rouse wakes that one only if it is a sidecar too, named in `requires`",
             other.get(..12).unwrap_or(&other)
         ));
     }

@@ -40,7 +40,9 @@ pub fn remove(paths: &[PathBuf], force: bool, pretend: bool) -> Result<Removal, 
 
 /// Whether its first line says that `rouse add` wrote it.
 fn is_marked(path: &Path) -> bool {
-    fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARK))
+    // A pipe would be waited for.
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARK))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `rouse remove`: what `rouse add` wrote, gone.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,7 +86,9 @@ fn remove_one(places: &Places, name: &Name, arguments: &Arguments) -> Result<Vec
             (None, _) => forget(&states, name, arguments.dry_run, kept),
         },
         Err(denied @ Error::Denied(_)) => {
-            Err(format!("{denied}, so {} is still there: run it as root: {}", shown(&paths), as_root()))
+            let left: Vec<_> = paths.into_iter().filter(|path| path.symlink_metadata().is_ok()).collect();
+            let are = if left.len() == 1 { "is" } else { "are" };
+            Err(format!("{denied}, so {} {are} still there: run it as root: {}", shown(&left), as_root()))
         }
         Err(error) => Err(error.to_string()),
     }
@@ -114,6 +116,11 @@ fn forget(states: &Path, name: &Name, pretend: bool, kept: Vec<PathBuf>) -> Resu
         Ok(Err(Refused::Taken(holder))) => Err(format!(
             "its helper lives (pid {holder}), so its state in {} stays: turn it off, then run this again",
             states.display()
+        )),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(format!(
+            "this user may not remove its state in {}: run it as root: {}",
+            states.display(),
+            as_root()
         )),
         Err(error) => Err(format!("its state in {} cannot be removed: {error}", states.display())),
     }

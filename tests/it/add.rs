@@ -399,4 +399,7 @@ fn who_may_not_write_is_shown_what_and_given_the_command_for_root() {
     let refused = said(root.command("remove", &[web.name()]).uid(NOBODY).gid(group));
     assert!(refused.code == 1 && refused.err.contains("sudo rouse remove"), "{refused:?}");
     assert_eq!(root.files().len(), before.len() + 2);
+    root.put("var/lib/rouse/gone.json", "");
+    let refused = said(root.command("remove", &["gone"]).uid(NOBODY).gid(group));
+    assert!(refused.code == 1 && refused.err.contains("sudo rouse remove"), "{refused:?}");
 }

@@ -208,6 +208,28 @@ fn a_container_that_would_not_stay_or_not_stay_asleep_is_found() {
 }
 
 #[test]
+fn a_container_in_the_network_of_another_needs_that_one() {
+    let lender = Container::new("lender", "");
+    let network = format!("container:{}", lender.name());
+    let web = Container::with("web", &["--network", &network], "");
+    let required = lender.sidecar("lender", "");
+    let machine = |keys: &str| {
+        let (address, other) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let machine = Machine::new(&(web.sidecar("web", keys) + &required));
+        machine.listen("web", &address).enable("web").listen("lender", &other).enable("lender")
+    };
+    let words = [lender.name(), "does not run", "`requires`"];
+    machine("").check().only("warning", "sidecar.web", &words);
+    assert_eq!(machine("requires = [\"lender\"]").check().grave(), Vec::<String>::new());
+    lender.start();
+    assert_eq!(machine("").check().grave(), Vec::<String>::new());
+    lender.remove();
+    let found = machine("").check();
+    let gone = "error: sidecar.web: it shares the network of a container that is gone";
+    assert!(found.grave().iter().any(|line| line.starts_with(gone)), "{:?}", found.grave());
+}
+
+#[test]
 fn ready_healthy_needs_a_healthcheck() {
     let keys = "ready = \"healthy\"";
     let web = Container::new("web", "");
