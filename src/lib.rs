@@ -79,6 +79,8 @@ mod proxy_protocol;
 
 // the units of sidecars, as their files say
 mod units;
+// words such that a shell reads each as it is
+mod shell;
 // the time of day, and times as people read them
 mod clock;
 // the folders that all helpers and commands of one machine share

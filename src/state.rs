@@ -192,6 +192,29 @@ pub fn helper(directory: &Path, sidecar: &Name) -> Option<u32> {
     holder(&lock_path(directory, sidecar))
 }
 
+/// The files that are kept of a sidecar.
+pub fn kept(directory: &Path, sidecar: &Name) -> Vec<PathBuf> {
+    let files =
+        ["json", "json.bad", "json.new", "lock"].map(|end| directory.join(format!("{sidecar}.{end}")));
+    files.into_iter().filter(|file| file.symlink_metadata().is_ok()).collect()
+}
+
+/// Removes what is kept of a sidecar. A helper that starts meanwhile is refused, and systemd starts it again.
+pub fn forget(directory: &Path, sidecar: &Name) -> io::Result<Result<(), Refused>> {
+    if kept(directory, sidecar).is_empty() {
+        return Ok(Ok(()));
+    }
+    let _lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string())? {
+        Ok(lock) => lock,
+        Err(holder) => return Ok(Err(Refused::Taken(holder))),
+    };
+    // The lock was made by us if it was not among them.
+    for file in kept(directory, sidecar) {
+        fs::remove_file(file)?;
+    }
+    Ok(Ok(()))
+}
+
 /// Whether a record was written in this boot of the machine.
 pub fn is_of_this_boot(record: &Record) -> bool {
     record.boot_id == boot_id()
@@ -362,5 +385,25 @@ mod tests {
         assert!(matches!(kept, Kept::InMemory(_)));
         state.update(|record| record.state = State::Awake);
         assert_eq!(state.record().state, State::Awake);
+    }
+
+    #[test]
+    fn a_sidecar_is_forgotten_only_without_a_helper() {
+        let directory = tempfile::tempdir().unwrap();
+        let web = Name::new("web").unwrap();
+        assert!(forget(directory.path(), &web).unwrap().is_ok());
+        assert!(kept(directory.path(), &web).is_empty(), "not even a lock was made");
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.failures = 1);
+        fs::write(directory.path().join("web2.json"), "").unwrap();
+        let before = kept(directory.path(), &web);
+        let refused = forget(directory.path(), &web).unwrap().unwrap_err();
+        assert!(refused.to_string().contains(&process::id().to_string()), "{refused}");
+        assert_eq!(kept(directory.path(), &web), before);
+        drop(state);
+        forget(directory.path(), &web).unwrap().unwrap();
+        let left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["web2.json"]);
     }
 }

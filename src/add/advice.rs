@@ -1,7 +1,9 @@
 //! What is to be changed about a container before it can be a sidecar, and how.
 
 use super::ports::{Way, list};
-use crate::engine::{Container, Network};
+use crate::engine::{Container, Listed, Network};
+use crate::shell::word;
+use crate::units::Listen;
 
 /// What stands in the way of the container `called` behind `ways`, each with its cure.
 pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> {
@@ -34,17 +36,17 @@ pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> 
     }
     if container.restarts_always() {
         let lasting = match container.compose() {
-            Some(compose) => format!(", and take `restart: always` out of service {}", compose.service),
+            Some(compose) => format!(", and write that for `restart:` of service {} too", compose.service),
             None => String::new(),
         };
         advice.push(format!(
-            "its restart policy is “always”, so it is started whenever the engine is: docker update --restart no {called}{lasting}"
+            "its restart policy is “always”, so it is started whenever the engine is: docker update --restart unless-stopped {called}{lasting}"
         ));
     }
     if let Network::Of(other) = container.network() {
         advice.push(format!(
-            "it shares the network of container {}, which must run before it and must not publish these ports; \
-             rouse does not wake that one",
+            "it shares the network of container {}, which must run before it and must not publish these ports: \
+             rouse wakes that one only if it is a sidecar too, named in `requires`",
             other.get(..12).unwrap_or(&other)
         ));
     }
@@ -56,12 +58,31 @@ pub fn advice(called: &str, container: &Container, ways: &[Way]) -> Vec<String> 
     advice
 }
 
+/// Who else is published where a socket is to listen, of those that run.
+pub fn rivals(running: &[Listed], container: &Container, ways: &[Way]) -> Vec<String> {
+    let others = running.iter().filter(|other| other.id != container.id);
+    let taken = others.flat_map(|other| {
+        let listens: Vec<_> =
+            other.published().map(|address| Listen::at(Some(address.ip()), address.port())).collect();
+        let clashing =
+            ways.iter().filter(move |way| listens.iter().any(|listen| listen.clashes(&way.listen)));
+        clashing.map(move |way| (other.name(), &way.listen))
+    });
+    let advice = taken.map(|(other, listen)| {
+        format!(
+            "{listen} is where container {other} is published, which runs now, and beside it the socket cannot listen: choose \
+             another place with --listen, or recreate that container without -p"
+        )
+    });
+    advice.collect()
+}
+
 /// How to make it again without something, which is `in_file` for Compose and `option` on a command line.
 fn recreate(called: &str, container: &Container, in_file: &str, option: &str) -> String {
     match container.compose() {
         Some(compose) => {
-            let enter = compose.folder.map(|folder| format!("cd {folder} && ")).unwrap_or_default();
-            let service = compose.service;
+            let enter = compose.folder.map(|folder| format!("cd {} && ", word(&folder))).unwrap_or_default();
+            let service = word(&compose.service);
             format!(
                 "before you turn it on, take {in_file} out of service {service} and: {enter}docker compose up --no-start {service}"
             )

@@ -9,9 +9,7 @@ const LONGEST_PATH: usize = 107;
 pub fn listen(text: &str) -> Result<Listen, String> {
     let value = text.strip_prefix("unix:").unwrap_or(text);
     match Listen::parse(value) {
-        Some(Listen::Unix(_)) if !value.starts_with('/') => {
-            Err("an abstract name is none of a file: a path".to_owned())
-        }
+        Some(Listen::Unix(_)) if !value.starts_with('/') => Err(what()),
         Some(Listen::Unix(_))
             if value.len() > LONGEST_PATH || value.contains(|c: char| c.is_control() || c == ' ') =>
         {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::name::Name;
-use crate::units::{Units, search_path};
+use crate::places;
+use crate::units::{Units, below, search_path};
 
 /// The folders below one root.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ impl Places {
     /// The drop-in that says where the socket of the sidecar `name` listens.
     pub fn drop_in(&self, name: &Name) -> PathBuf {
         self.root.join(format!("etc/systemd/system/rouse@{name}.socket.d/listen.conf"))
+    }
+
+    /// Where the state files are.
+    pub fn states(&self) -> PathBuf {
+        below(&self.root, &places::states())
     }
 
     /// The unit files.

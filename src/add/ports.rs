@@ -75,10 +75,14 @@ fn proposed(name: &Name, container: &Container, port: Option<u16>) -> Result<Vec
         None => published.iter().map(|publication| publication.port).collect(),
     };
     if ports.is_empty() {
-        return Err(format!(
-            "neither its image nor its creator names a TCP port, so nobody can tell where it listens: \
-             say it: rouse add {name} --port 8080"
-        ));
+        let beyond: Vec<_> = container.beyond_tcp().into_iter().collect();
+        let what = match beyond.as_slice() {
+            [] => "neither its image nor its creator names a TCP port, so nobody can tell where it listens"
+                .to_owned(),
+            beyond => format!("it names {} only, and rouse wakes and relays TCP alone", list(beyond)),
+        };
+        let which = if beyond.is_empty() { "say it" } else { "if it listens on a TCP port too, say it" };
+        return Err(format!("{what}: {which}: rouse add {name} --port 8080"));
     }
     // Behind a process of its user a container is dialled where it is published, so the socket is elsewhere.
     let taken = matches!(container.network(), Network::Userspace(_));

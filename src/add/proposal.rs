@@ -5,10 +5,10 @@ use std::time::Duration;
 use humantime::format_duration;
 
 use super::address::address;
-use super::advice::advice;
+use super::advice::{advice, rivals};
 use super::ports::{Way, key, list, ways};
 use crate::config::{Port, Ready, Sidecar};
-use crate::engine::{Container, Network};
+use crate::engine::{Container, Listed, Network};
 use crate::name::Name;
 use crate::units::Listen;
 
@@ -63,6 +63,12 @@ pub(super) enum Value {
 }
 
 impl Proposal {
+    /// Adds what to do about other containers of the engine, of which `running` run, on behalf of `container`.
+    pub fn beside(mut self, running: &[Listed], container: &Container) -> Proposal {
+        self.advice.extend(rivals(running, container, &self.ways));
+        self
+    }
+
     /// Where it listens.
     pub fn listens(&self) -> impl Iterator<Item = &Listen> {
         self.ways.iter().map(|way| &way.listen)

@@ -53,7 +53,8 @@ pub async fn check(
 /// The finding of an engine that gives no answer.
 fn unreachable(socket: &Path, error: &Error, members: &Members<'_>) -> Finding {
     let Error::Unreachable { cause, .. } = error else {
-        return Finding::new(Severity::Warning, error.to_string(), "its containers were not looked at")
+        let message = format!("{error}, so its containers were not looked at");
+        return Finding::new(Severity::Warning, message, "see how the engine is, and try again")
             .in_file(socket, None);
     };
     let hint = match cause.kind() {

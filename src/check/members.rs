@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Known, Severity, container, ports, way};
+use super::{Finding, Known, Severity, container, lender, ports, way};
 use crate::config::{Config, Sidecar, table_key};
-use crate::engine::{Container, Docker, Error, Location};
+use crate::engine::{Docker, Error, Network};
 use crate::units::Socket;
 
 /// The sidecars of one engine whose settings are sound, with their sockets.
@@ -22,14 +22,27 @@ pub async fn check(
     for (settings, sockets) in members {
         let container = match engine.inspect(&settings.container).await {
             Ok(container) => container,
+            // Others would be waited for as long, one after the other.
+            Err(error @ (Error::Unreachable { .. } | Error::Deadline { .. })) => {
+                let message = format!("{error}, so this and the containers after it were not looked at");
+                let finding =
+                    Finding::new(Severity::Warning, message, "see how the engine is, and try again");
+                findings.push(finding.in_file(engine.socket(), None).of_container(&settings.container));
+                return seen.len();
+            }
             Err(error) => {
                 findings.push(missing(config, settings, sockets, &error));
                 continue;
             }
         };
         findings.extend(container::check(settings, &container));
-        let network = network(engine, &container).await;
-        let on_host = network.location(None) == Location::Host;
+        let lender = match container.network() {
+            Network::Of(other) => Some(engine.inspect(&other).await),
+            _ => None,
+        };
+        findings.extend(lender.as_ref().and_then(|lender| lender::check(config, settings, lender)));
+        let network = lender.and_then(Result::ok).unwrap_or_else(|| container.clone()).network();
+        let on_host = network == Network::Host;
         findings.extend(way::check(settings, sockets, on_host));
         // With the host's network the engine publishes nothing.
         if !on_host {
@@ -49,21 +62,13 @@ pub async fn check(
             }
         }
         Err(error) => {
-            let hint = "whether another container has a socket's port was not looked at";
-            findings.push(
-                Finding::new(Severity::Warning, error.to_string(), hint).in_file(engine.socket(), None),
-            );
+            let message =
+                format!("{error}, so whether another container has a socket's port was not looked at");
+            let finding = Finding::new(Severity::Warning, message, "see how the engine is, and try again");
+            findings.push(finding.in_file(engine.socket(), None));
         }
     }
     seen.len()
-}
-
-/// The container in whose network this one is: mostly itself.
-async fn network(engine: &Docker, container: &Container) -> Container {
-    match container.location(None) {
-        Location::Of(other) => engine.inspect(&other).await.unwrap_or_else(|_| container.clone()),
-        _ => container.clone(),
-    }
 }
 
 /// The finding of a sidecar whose container cannot be looked at, at the place that names it.

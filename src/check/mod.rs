@@ -11,6 +11,7 @@ mod docker_host; // the engine that `docker` shows
 mod engine; // the engines: whether they can be asked, and by whom
 mod finding; // one thing that an admin should know
 mod known; // the sidecars that have a table or a socket
+mod lender; // the container whose network a sidecar's shares
 mod members; // the sidecars of one engine, and the containers that it knows
 mod permission; // whether the helper may use its engine and read its configuration
 mod ports; // who else has the port of a socket

@@ -95,6 +95,9 @@ fn add(arguments: &Arguments) -> Result<ExitCode, String> {
             advise(&proposals);
             Err(format!("{denied}, so nothing was written: run it as root: {}", as_root()))
         }
+        Err(error @ Error::Failed { .. }) => {
+            Err(format!("{error}; nothing was written: with --dry-run it is shown"))
+        }
         Err(error) => Err(format!("{error}; nothing was written")),
     }
 }
@@ -130,9 +133,19 @@ async fn look_at(engines: &Engines, usual: &Sidecar, wishes: &Wishes) -> Result<
                 as_root()
             ));
         }
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(cured(&error)),
     };
-    propose(&container, usual, wishes)
+    let proposal = propose(&container, usual, wishes)?;
+    let running = engine.running().await.map_err(|error| cured(&error))?;
+    Ok(proposal.beside(&running, &container))
+}
+
+/// The error with what to do about it.
+fn cured(error: &EngineError) -> String {
+    match error {
+        EngineError::Deadline { .. } => format!("{error}: see how the engine is, and try again"),
+        error => error.to_string(),
+    }
 }
 
 /// That there is no container `called` so, and which one may be meant.

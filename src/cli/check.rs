@@ -2,20 +2,37 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
+
 use super::{EX_CONFIG, runtime, tell};
+use crate::add::Places;
 use crate::check::{Finding, Severity, check};
 use crate::config::Config;
-use crate::units::{Units, search_path};
 
-/// Looks at everything and prints what it finds: a line each on stderr, or with `json` one array on stdout, of objects with
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Read configuration and units below this folder instead of /
+    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
+    root: PathBuf,
+}
+
+/// Looks at everything and prints what it finds: a line each on stderr, or with `--json` one array on stdout, of objects with
 /// the fields `severity`, `file`, `line`, `column`, `container`, `key`, `message` and `hint`, of which all but the last three
 /// and the first may be null.
-pub fn run(config: Option<&Path>, json: bool) -> ExitCode {
-    let config = Config::read(config);
-    let units = Units::read(search_path(Path::new("/")));
+pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
+    let places = Places::below(&arguments.root);
+    let config = match config {
+        Some(_) => Config::read(config),
+        None => Config::read_in(&places.configuration()),
+    };
+    let units = places.units();
     let docker_host = env::var("DOCKER_HOST").ok();
     let findings = match runtime::block_on(check(&config, &units, docker_host.as_deref())) {
         Ok(findings) => findings,
@@ -25,7 +42,7 @@ pub fn run(config: Option<&Path>, json: bool) -> ExitCode {
         }
     };
     // A reader that has seen enough and closed its end changes nothing about the verdict.
-    let _ = print(&config, &findings, json, &mut io::stdout().lock(), &mut io::stderr().lock());
+    let _ = print(&config, &findings, arguments.json, &mut io::stdout().lock(), &mut io::stderr().lock());
     match findings.iter().map(|finding| finding.severity).max() {
         Some(Severity::Error) => ExitCode::from(EX_CONFIG),
         Some(Severity::Warning) => ExitCode::FAILURE,

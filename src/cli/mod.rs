@@ -73,11 +73,7 @@ enum Command {
     /// Put a sidecar to sleep now, unless it is in use
     Sleep(sleep::Arguments),
     /// Say what will not work, and how to mend it
-    Check {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(check::Arguments),
     /// Write configuration and socket for containers that exist
     Add(add::Arguments),
     /// Remove what `add` has written
@@ -101,7 +97,7 @@ pub fn main() -> ExitCode {
         Command::IsRunning { name } => is_running::run(config, &name),
         Command::Hold(arguments) => hold::run(&arguments),
         Command::Sleep(arguments) => sleep::run(config, &arguments),
-        Command::Check { json } => check::run(config, json),
+        Command::Check(arguments) => check::run(config, &arguments),
         Command::Add(arguments) => add::run(config, &arguments),
         Command::Remove(arguments) => remove::run(&arguments),
         Command::Metrics(arguments) => metrics::run(&arguments),

@@ -22,6 +22,7 @@ pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
 pub use inspect::Container;
+pub use list::Listed;
 pub use network::{Location, Network};
 pub use ports::Publication;
 pub use watch::{Change, Watch};

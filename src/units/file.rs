@@ -20,6 +20,10 @@ pub struct Setting {
 
 /// The settings of `file` in their order; none where it cannot be read, as when it masks another one.
 pub(super) fn read(file: &Path) -> Vec<Setting> {
+    // A pipe would be waited for, and a device has no end: systemd reads neither.
+    if !fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+        return Vec::new();
+    }
     match fs::read(file) {
         Ok(bytes) => parse(file, &String::from_utf8_lossy(&bytes)),
         Err(_) => Vec::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub use file::Setting;
 pub use listen::Listen;
 use path::find;
-pub use path::search_path;
+pub use path::{below, search_path};
 pub use socket::Socket;
 pub use unit::Unit;
 
@@ -39,6 +39,8 @@ impl Units {
         for directory in &path {
             for entry in entries(directory) {
                 match entry.strip_suffix(".d").or(Some(&entry)).filter(|unit| instance(unit).is_some()) {
+                    // What `systemctl revert` or somebody by hand has left of it is no unit.
+                    Some(unit) if unit != entry && entries(&directory.join(&entry)).is_empty() => {}
                     Some(unit) => drop(names.insert(unit.to_owned())),
                     None if is_other_socket(&entry) => drop(names.insert(entry)),
                     None => {

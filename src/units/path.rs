@@ -26,7 +26,8 @@ pub fn search_path(root: &Path) -> Vec<PathBuf> {
     path.iter().map(|directory| below(root, directory)).collect()
 }
 
-fn below(root: &Path, directory: &Path) -> PathBuf {
+/// Where `directory` is if `root` stands for `/`.
+pub fn below(root: &Path, directory: &Path) -> PathBuf {
     root.join(directory.strip_prefix("/").unwrap_or(directory))
 }
 

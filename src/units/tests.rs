@@ -77,6 +77,17 @@ fn drop_ins_count_in_the_order_of_their_names_and_the_first_of_a_name_hides_the_
 }
 
 #[test]
+fn a_folder_without_drop_ins_is_no_unit_and_a_pipe_no_drop_in() {
+    let root = machine(&[("etc/rouse@b.socket.d/note", "")]);
+    fs::create_dir(root.path().join("etc/rouse@a.socket.d")).unwrap();
+    let pipe = root.path().join("etc/rouse@b.socket.d/listen.conf");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let sockets = Units::read(path(&root)).sockets;
+    let [b] = sockets.as_slice() else { panic!("{sockets:?}") };
+    assert!(b.name == "b" && b.addresses.is_empty(), "{b:?}");
+}
+
+#[test]
 fn an_empty_assignment_undoes_those_before_it() {
     let listen = "[Socket]\nListenStream=1\nListenStream=\nListenStream=2";
     assert_eq!(shown(&[("etc/rouse@a.socket.d/l.conf", listen)]), ["rouse@a.socket of a: port 2"]);

@@ -1,14 +1,15 @@
 //! From a container that exists to its first connection, and back.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::fcntl::{Flock, FlockArg};
 use tempfile::TempDir;
 
-use crate::harness::{Container, Kind, PORT, Plan, docker, engine_socket, free_port, output, skip};
+use crate::harness::{Container, Kind, Network, PORT, Plan, docker, engine_socket, free_port, output, skip};
 
 /// The folder that stands for `/`, with a configuration that names the suite's engine.
 struct Root {
@@ -43,6 +44,13 @@ impl Root {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// What `systemctl enable` does.
+    fn enable(&self, name: &str) {
+        let wants = self.path("etc/systemd/system/sockets.target.wants");
+        fs::create_dir_all(&wants).unwrap();
+        symlink("/usr/lib/systemd/system/rouse@.socket", wants.join(format!("rouse@{name}.socket"))).unwrap();
+    }
+
     fn table(&self, name: &str) -> String {
         format!("etc/rouse/rouse.d/{name}.toml")
     }
@@ -65,7 +73,7 @@ impl Root {
 
     fn command(&self, command: &str, args: &[&str]) -> Command {
         let mut rouse = Command::new(env!("CARGO_BIN_EXE_rouse"));
-        rouse.args([command, "--root"]).arg(self.dir.path()).args(args);
+        rouse.args([command, "--root"]).arg(self.dir.path()).args(args).env_remove("DOCKER_HOST");
         rouse
     }
 
@@ -238,6 +246,120 @@ fn remove_leaves_nothing_of_what_add_wrote() {
 }
 
 #[test]
+fn remove_makes_status_forget_the_sidecar_unless_its_helper_lives() {
+    let (web, root) = (Container::with("web", &["--expose", "8000"], ""), Root::new());
+    let states = ["web.json", "web.json.bad", "web.lock"].map(|file| format!("var/lib/rouse/{file}"));
+    let put = || states.iter().for_each(|file| root.put(file, &std::process::id().to_string()));
+    let kept = || root.files().into_iter().filter(|file| file.starts_with("var/")).collect::<Vec<_>>();
+    put();
+    root.put("var/lib/rouse/web2.json", "");
+    assert_eq!(root.rouse("add", &["web", "--container", web.name()]).code, 0);
+    let pretended = root.rouse("remove", &["web", "--dry-run"]);
+    assert!(states.iter().all(|file| pretended.out.contains(file)) && kept().len() == 4, "{pretended:?}");
+    let helper = Flock::lock(File::open(root.path(&states[2])).unwrap(), FlockArg::LockExclusive).unwrap();
+    let removed = root.rouse("remove", &["web"]);
+    assert!(
+        removed.code == 0 && removed.out.contains("systemctl disable --now rouse@web.socket"),
+        "{removed:?}"
+    );
+    let lives = format!("its helper lives (pid {})", std::process::id());
+    assert!(removed.err.contains(&lives) && kept().len() == 4, "{removed:?}");
+    assert_eq!(root.rouse("remove", &["web"]).code, 1, "it lives still");
+    drop(helper);
+    let removed = root.rouse("remove", &["web"]);
+    assert!(removed.code == 0 && states.iter().all(|file| removed.out.contains(file)), "{removed:?}");
+    assert_eq!(kept(), ["var/lib/rouse/web2.json"]);
+}
+
+#[test]
+fn what_is_kept_of_a_sidecar_that_has_a_table_or_address_elsewhere_stays() {
+    let root = Root::new();
+    root.put("var/lib/rouse/web.json", "");
+    let refuses = |place: &str| {
+        let before = root.files();
+        let refused = root.rouse("remove", &["web"]);
+        assert!(refused.code == 1 && refused.err.contains(place), "{place}: {refused:?}");
+        assert_eq!(root.files(), before);
+    };
+    root.put("etc/systemd/system/rouse@web.socket.d/mine.conf", "[Socket]\nListenStream=80\n");
+    refuses("rouse@web.socket.d/mine.conf:2");
+    root.put("etc/rouse/rouse.d/all.toml", "[sidecar.web]\n");
+    refuses("etc/rouse/rouse.d/all.toml:1");
+}
+
+/// However a container is made: either its proposal is fine with `rouse check` at once, or `rouse add` has said what is to be
+/// changed, and then it is.
+#[test]
+fn check_has_nothing_against_what_add_proposed_once_its_advice_is_followed() {
+    let (network, other) = (Network::new("one"), Network::new("two"));
+    let port = free_port().to_string();
+    let ways: [(&[&str], &[&str]); 8] = [
+        (&["--expose=8000"], &[]),
+        (&["--expose=8000", "--expose=9000", "--expose=53/udp"], &[]),
+        (&["--expose=8000"], &["--publish=127.0.0.1:PORT:8000"]),
+        (&["--expose=8000"], &["--publish=PORT:8000", "--publish=[::1]:PORT:8000"]),
+        (&["--expose=8000", "--expose=8001"], &["--publish=0.0.0.0:PORT:8001", "--publish=[::]:PORT:8001"]),
+        (&["--expose=8000"], &["--publish=8000"]),
+        (&["--expose=8000"], &["--restart=always"]),
+        (&["--expose=8000"], &["--rm"]),
+    ];
+    let others: [&[&str]; 3] = [
+        &[],
+        &["--network", network.name(), "--health-cmd=true"],
+        &["--health-cmd=true", "--health-interval=1s"],
+    ];
+    for (number, (lasting, wrong)) in ways.iter().enumerate() {
+        let root = Root::new();
+        root.put("usr/lib/systemd/system/rouse@.socket", "[Socket]\nFileDescriptorName=%i\n");
+        let also = others[number % others.len()];
+        let wrong: Vec<String> = wrong.iter().map(|option| option.replace("PORT", &port)).collect();
+        let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+        let web = Container::with("web", &[lasting, also, &wrong].concat(), "");
+        if number % 2 == 0 {
+            docker(&["network", "connect", other.name(), web.name()]);
+        }
+        let added = root.rouse("add", &["web", "--container", web.name()]);
+        assert_eq!(added.code, 0, "{lasting:?} {wrong:?}: {added:?}");
+        root.enable("web");
+        let found = root.rouse("check", &[]);
+        let advice = added.err.lines().filter(|line| !line.contains("knows nothing")).count();
+        assert_eq!(found.code == 0, advice == 0, "{lasting:?} {wrong:?}: {added:?} {found:?}");
+        if advice > 0 {
+            web.remove();
+            let mended = Container::with("web", &[lasting, also].concat(), "");
+            docker(&["rename", mended.name(), web.name()]);
+            if number % 2 == 0 {
+                docker(&["network", "connect", other.name(), web.name()]);
+            }
+            let found = root.rouse("check", &[]);
+            assert_eq!(found.code, 0, "{lasting:?} after {wrong:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_container_that_runs_where_the_socket_is_to_listen_is_named() {
+    let root = Root::new();
+    let address = format!("127.0.0.1:{}", free_port());
+    let other = Container::with("other", &["--publish", &format!("{address}:{PORT}")], "");
+    let web = Container::with("web", &["--expose", "8000"], "");
+    let args = [web.name(), "--listen", &address, "--dry-run"];
+    assert_eq!(root.rouse("add", &args).err, "", "it does not run yet");
+    other.start();
+    let added = root.rouse("add", &args);
+    let rival = format!("{address} is where container {} is published", other.name());
+    assert!(added.code == 0 && added.err.contains(&rival) && added.err.contains("--listen"), "{added:?}");
+}
+
+#[test]
+fn a_container_that_names_no_tcp_port_is_told_so() {
+    let root = Root::new();
+    let dns = Container::with("dns", &["--expose", "53/udp"], "");
+    let refused = root.rouse("add", &[dns.name()]);
+    assert!(refused.code == 1 && refused.err.contains("it names 53/udp only"), "{refused:?}");
+}
+
+#[test]
 fn remove_leaves_what_somebody_else_wrote() {
     let (web, root) = (Container::with("web", &["--expose", "8000"], ""), Root::new());
     assert_eq!(root.rouse("add", &["web", "other", "--container", web.name()]).code, 1, "for one alone");
@@ -277,4 +399,7 @@ fn who_may_not_write_is_shown_what_and_given_the_command_for_root() {
     let refused = said(root.command("remove", &[web.name()]).uid(NOBODY).gid(group));
     assert!(refused.code == 1 && refused.err.contains("sudo rouse remove"), "{refused:?}");
     assert_eq!(root.files().len(), before.len() + 2);
+    root.put("var/lib/rouse/gone.json", "");
+    let refused = said(root.command("remove", &["gone"]).uid(NOBODY).gid(group));
+    assert!(refused.code == 1 && refused.err.contains("sudo rouse remove"), "{refused:?}");
 }

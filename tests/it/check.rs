@@ -1,10 +1,15 @@
 //! `rouse check`: what it finds in units and containers, what it says of it, and that it changes nothing.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use nix::unistd::Uid;
 use serde_json::Value;
@@ -203,6 +208,28 @@ fn a_container_that_would_not_stay_or_not_stay_asleep_is_found() {
 }
 
 #[test]
+fn a_container_in_the_network_of_another_needs_that_one() {
+    let lender = Container::new("lender", "");
+    let network = format!("container:{}", lender.name());
+    let web = Container::with("web", &["--network", &network], "");
+    let required = lender.sidecar("lender", "");
+    let machine = |keys: &str| {
+        let (address, other) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+        let machine = Machine::new(&(web.sidecar("web", keys) + &required));
+        machine.listen("web", &address).enable("web").listen("lender", &other).enable("lender")
+    };
+    let words = [lender.name(), "does not run", "`requires`"];
+    machine("").check().only("warning", "sidecar.web", &words);
+    assert_eq!(machine("requires = [\"lender\"]").check().grave(), Vec::<String>::new());
+    lender.start();
+    assert_eq!(machine("").check().grave(), Vec::<String>::new());
+    lender.remove();
+    let found = machine("").check();
+    let gone = "error: sidecar.web: it shares the network of a container that is gone";
+    assert!(found.grave().iter().any(|line| line.starts_with(gone)), "{:?}", found.grave());
+}
+
+#[test]
 fn ready_healthy_needs_a_healthcheck() {
     let keys = "ready = \"healthy\"";
     let web = Container::new("web", "");
@@ -388,6 +415,39 @@ fn an_engine_that_the_caller_may_not_use_is_a_warning() {
     fs::set_permissions(machine.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let found = Found::of(machine.command(&binary).arg("--json").uid(NOBODY).gid(NOBODY));
     found.only("warning", "", &["cannot be reached", "run this as root"]);
+}
+
+/// It answers a ping and nothing else, as an engine does that is stuck with its containers.
+#[test]
+fn an_engine_that_hangs_is_asked_for_one_container_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("engine.sock");
+    let engine = UnixListener::bind(&path).unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut client in engine.incoming().flatten() {
+            let mut head = [0; 4096];
+            let length = client.read(&mut head).unwrap_or_default();
+            if String::from_utf8_lossy(&head[..length]).contains("/_ping") {
+                let answer = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 2\r\n\r\nOK";
+                let _ = client.write_all(answer.as_bytes());
+            } else {
+                count.fetch_add(1, Ordering::SeqCst);
+                open.push(client);
+            }
+        }
+    });
+    let mut machine = Machine::with_engine(&path, "");
+    for name in ["a", "b", "c"] {
+        machine = machine.listen(name, &format!("127.0.0.1:{}", free_port())).enable(name);
+    }
+    let found = machine.check();
+    let finding =
+        found.only("warning", "", &["has not answered GET", "/containers/a/json", "after it were not"]);
+    assert_eq!(finding["file"], path.display().to_string());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

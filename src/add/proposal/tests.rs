@@ -221,12 +221,12 @@ fn what_is_in_the_way_comes_with_its_cure() {
         published.contains("127.0.0.1:8080:80") && published.contains("recreate it without -p"),
         "{published}"
     );
-    let labels = json!({ "Labels": { "com.docker.compose.service": "front", "com.docker.compose.project.working_dir": "/srv" } });
+    let labels = json!({ "Labels": { "com.docker.compose.service": "front", "com.docker.compose.project.working_dir": "/srv/my shop" } });
     let compose = advice(labels, json!({}));
-    assert!(compose.contains("cd /srv && docker compose up --no-start front"), "{compose}");
+    assert!(compose.contains("cd '/srv/my shop' && docker compose up --no-start front"), "{compose}");
     assert!(advice(json!({}), json!({ "AutoRemove": true })).contains("--rm"));
     let always = json!({ "RestartPolicy": { "Name": "always" } });
-    assert!(advice(json!({}), always).contains("docker update --restart no web"));
+    assert!(advice(json!({}), always).contains("docker update --restart unless-stopped web"));
     let quadlet = json!({ "Labels": { "PODMAN_SYSTEMD_UNIT": "web.service" } });
     assert!(advice(quadlet, json!({ "AutoRemove": true })).contains("web.service makes it anew"));
     assert!(advice(json!({ "ExposedPorts": { "53/udp": {} } }), json!({})).contains("53/udp"));
