@@ -15,8 +15,7 @@ mandir      := $(DESTDIR)$(PREFIX)/share/man
 bashdir     := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-grafanadir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/grafana
-exampledir  := $(DESTDIR)$(PREFIX)/share/doc/rouse/examples
+docdir      := $(DESTDIR)$(PREFIX)/share/doc/rouse
 
 .PHONY: all build install demo test bench bench-wake check help
 
@@ -25,7 +24,7 @@ all: build
 build:                ## build the release binary
 	$(CARGO) build --release --locked
 
-install: build        ## put binary, units, manual and completions below DESTDIR and PREFIX (/usr)
+install: build        ## put binary, units, manual, completions and docs below DESTDIR and PREFIX (/usr)
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
 	install -d $(unitdir)
 	install -m 0644 $(UNITS:%=units/%) $(unitdir)
@@ -39,8 +38,10 @@ install: build        ## put binary, units, manual and completions below DESTDIR
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
-	install -D -m 0644 packaging/grafana/rouse.json $(grafanadir)/rouse.json
-	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(exampledir))/{} \;
+	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md
+	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
+	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
+	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'
 endif
