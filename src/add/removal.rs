@@ -1,6 +1,7 @@
 //! What `rouse add` has written, gone again, and nothing else.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::files::{Error, failed, is_there};
@@ -21,9 +22,16 @@ pub enum Removal {
 /// with `pretend` it only says so.
 pub fn remove(paths: &[PathBuf], force: bool, pretend: bool) -> Result<Removal, Error> {
     let there: Vec<PathBuf> = paths.iter().filter(|path| is_there(path)).cloned().collect();
-    let foreign: Vec<PathBuf> = there.iter().filter(|path| !is_marked(path)).cloned().collect();
-    if !foreign.is_empty() && !force {
-        return Ok(Removal::Foreign(foreign));
+    if !force {
+        let mut foreign = Vec::new();
+        for path in &there {
+            if !is_marked(path)? {
+                foreign.push(path.clone());
+            }
+        }
+        if !foreign.is_empty() {
+            return Ok(Removal::Foreign(foreign));
+        }
     }
     if there.is_empty() {
         return Ok(Removal::Nothing);
@@ -39,10 +47,17 @@ pub fn remove(paths: &[PathBuf], force: bool, pretend: bool) -> Result<Removal, 
 }
 
 /// Whether its first line says that `rouse add` wrote it.
-fn is_marked(path: &Path) -> bool {
+fn is_marked(path: &Path) -> Result<bool, Error> {
     // A pipe would be waited for.
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
-        && fs::read_to_string(path).is_ok_and(|text| text.lines().next() == Some(MARK))
+    if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(false);
+    }
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.lines().next() == Some(MARK)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(failed(path, "read")(error)),
+        // What is no text was not written here.
+        Err(_) => Ok(false),
+    }
 }
 
 #[cfg(test)]

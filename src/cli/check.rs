@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EX_CONFIG, runtime};
+use super::{EX_CONFIG, runtime, tell};
 use crate::add::Places;
 use crate::check::{Finding, Severity, check};
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
     let findings = match runtime::block_on(check(&config, &units, docker_host.as_deref())) {
         Ok(findings) => findings,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "rouse: cannot look: {error}");
+            tell(format_args!("cannot look: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -21,6 +21,8 @@ mod wake; // wake it
 mod documented; // the manual and the completions know the same commands and options
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -98,6 +100,11 @@ pub fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Names => names::run(config),
     }
+}
+
+/// Says something on stderr. Whoever has closed that does not want to know.
+fn tell(what: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "rouse: {what}");
 }
 
 /// Each of `names` once, in the order in which they were given.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::as_root::as_root;
-use super::once;
+use super::{once, tell};
 use crate::add::{Error, Places, Removal, remove};
 use crate::config::Config;
 use crate::name::Name;
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
                 let _ = paths.iter().try_for_each(|path| writeln!(io::stdout(), "{verb} {}", path.display()));
                 gone.push(format!("rouse@{name}.socket"));
             }
-            Err(what) => drop(writeln!(io::stderr(), "rouse: {name}: {what}")),
+            Err(what) => tell(format_args!("{name}: {what}")),
         }
     }
     if !gone.is_empty() && !arguments.dry_run {
@@ -66,7 +66,7 @@ fn remove_one(places: &Places, name: &Name, arguments: &Arguments) -> Result<Vec
             match forget(&states, name, arguments.dry_run, kept) {
                 Ok(files) => paths.extend(files),
                 // The rest is gone, and is to be turned off.
-                Err(what) => drop(writeln!(io::stderr(), "rouse: {name}: {what}")),
+                Err(what) => tell(format_args!("{name}: {what}")),
             }
             Ok(paths)
         }
