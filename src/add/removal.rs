@@ -48,14 +48,14 @@ pub fn remove(paths: &[PathBuf], force: bool, pretend: bool) -> Result<Removal, 
 
 /// Whether its first line says that `rouse add` wrote it.
 fn is_marked(path: &Path) -> Result<bool, Error> {
-    // A pipe would be waited for; a folder or a link to nowhere was not written here.
+    // A pipe would be waited for.
     if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
         return Ok(false);
     }
     match fs::read_to_string(path) {
         Ok(text) => Ok(text.lines().next() == Some(MARK)),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(failed(path, "read")(error)),
-        // What is no text was not written here either.
+        // What is no text was not written here.
         Err(_) => Ok(false),
     }
 }

@@ -66,7 +66,7 @@ fn remove_one(places: &Places, name: &Name, arguments: &Arguments) -> Result<Vec
             match forget(&states, name, arguments.dry_run, kept) {
                 Ok(files) => paths.extend(files),
                 // The rest is gone, and is to be turned off.
-                Err(what) => drop(writeln!(io::stderr(), "rouse: {name}: {what}")),
+                Err(what) => tell(format_args!("{name}: {what}")),
             }
             Ok(paths)
         }
