@@ -139,7 +139,8 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
 /// down would be lost.
 async fn leave(directory: &Directory) -> End {
     let mut told = JoinSet::new();
-    for caller in directory.values().cloned() {
+    for caller in directory.values() {
+        let caller = caller.clone();
         told.spawn_local(async move { drop(caller.tell().await) });
     }
     // One in the middle of a step has written when that began, and says no more.
