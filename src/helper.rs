@@ -138,13 +138,13 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
 /// The containers stay as they are; ending the process resets the connections. What they have moved since it was last written
 /// down would be lost.
 async fn leave(directory: &Directory) -> End {
-    let told = async {
-        for caller in directory.values() {
-            // One in the middle of a step has written when that began.
-            let _ = caller.tell().await;
-        }
-    };
-    let _ = timeout(LAST_WORDS, told).await;
+    let mut told = JoinSet::new();
+    for caller in directory.values() {
+        let caller = caller.clone();
+        told.spawn_local(async move { drop(caller.tell().await) });
+    }
+    // One in the middle of a step has written when that began, and says no more.
+    let _ = timeout(LAST_WORDS, told.join_all()).await;
     systemd::notify_stopping("told to stop; the container stays as it is");
     End::Done
 }

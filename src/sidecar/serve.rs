@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::following::Found;
 use super::questions::{Questions, Told};
@@ -24,7 +24,7 @@ use crate::why::{Step, Why};
 /// How often the status line follows the count of connections.
 pub(super) const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
-/// away.
+/// away. And how soon it says that somebody uses or holds it.
 const SOON: Duration = Duration::from_millis(100);
 
 /// How long after a signal by somebody's hand a death is taken for what the signal was sent for: a stop may have a long grace.
@@ -66,6 +66,8 @@ impl Sidecar {
         room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
         let mut killed: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
+        // When what is new is said at the latest: calls may come one after another.
+        let mut news: Option<Instant> = None;
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -148,7 +150,7 @@ impl Sidecar {
                 },
                 () = self.holds.one_ended() => {
                     activity.count_use(Instant::now());
-                    self.show(up, activity, connections);
+                    news.get_or_insert_with(|| Instant::now() + SOON);
                 }
                 Ok(()) = self.latest.changed() => {
                     self.retime();
@@ -185,6 +187,10 @@ impl Sidecar {
                         Next::Measure | Next::Take(_) => look.as_mut().reset(now + SOON),
                     }
                 }
+                () = sleep_until(news.unwrap_or_else(Instant::now)), if news.is_some() => {
+                    news = None;
+                    self.show(up, activity, connections);
+                }
                 _ = period.tick() => self.show(up, activity, connections),
                 visit = room.visit(!full) => match (visit, &up.route) {
                     (Visit::Sleeper(sleeper), _) => {
@@ -193,7 +199,7 @@ impl Sidecar {
                     }
                     (Visit::Touch(answer), _) => {
                         activity.count_use(Instant::now());
-                        self.show(up, activity, connections);
+                        news.get_or_insert_with(|| Instant::now() + SOON);
                         answer.give(());
                     }
                     (Visit::Watcher(answer), _) => {
@@ -205,8 +211,13 @@ impl Sidecar {
                         connections.dial(client.stream, address.clone(), route.grace(&address));
                     },
                     (Visit::Caller(caller), Some(_)) if !up.is_paused => {
+                        let outlives_us = caller.lasting.is_some();
                         self.give_hold(caller);
-                        self.show(up, activity, connections);
+                        if outlives_us {
+                            self.show(up, activity, connections);
+                        } else {
+                            news.get_or_insert_with(|| Instant::now() + SOON);
+                        }
                     }
                     (visit, Some(_)) => {
                         room.keep(visit);

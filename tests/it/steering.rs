@@ -354,3 +354,21 @@ fn a_crowd_that_holds_leaves_room_for_others() {
     assert_eq!(control.post("sleep?force").0, 200);
     assert_eq!(web.status(), "exited");
 }
+
+#[test]
+fn calls_that_come_one_after_another_are_not_told_of_one_by_one() {
+    let web = Container::new("web", "");
+    let town = Town::new(&web.sidecar("web", LONG));
+    let host = &town.settle(false, &["web"])[0];
+    let control = town.control("web");
+    control.post("wake");
+    let (notes, begun) = (host.look(|facts| facts.noted("STATUS").len()), host.now());
+    for _ in 0..200 {
+        assert_eq!(control.post("wake").0, 200);
+        assert_eq!(control.post("touch").0, 200);
+    }
+    let most = 2 + (host.now() - begun).as_millis() / 50;
+    let notes = host.look(|facts| facts.noted("STATUS").len()) - notes;
+    assert!((notes as u128) < most, "{notes} notes to the service manager");
+    assert_eq!(control.show()["text"].as_str().unwrap().split(" in ").next(), Some("sleeps"));
+}
