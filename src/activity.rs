@@ -197,7 +197,8 @@ impl Activity {
         self.first = self.first.filter(|first| from <= first.at);
         match self.first {
             None if now < from => Next::Wait(from.min(look)),
-            Some(first) if now < due.second_after(&first) => Next::Wait(due.second_after(&first)),
+            // Meanwhile something may come that is due before.
+            Some(first) if now < due.second_after(&first) => Next::Wait(due.second_after(&first).min(look)),
             _ => Next::Measure,
         }
     }

@@ -73,8 +73,13 @@ impl Holds {
         hold
     }
 
-    /// One more hold, which lasts by itself for so long. False if there are too many of them.
+    /// One more hold, which lasts by itself for so long; whoever has one already has it renewed. False if there are too many.
     pub fn keep(&self, holder: Holder, lasting: Duration) -> bool {
+        let is_renewed = |(other, _): &(Holder, Held)| other.until_ms.is_some() && other.by == holder.by;
+        if self.list.borrow().iter().any(|held| is_renewed(held) && holder.until_ms < held.0.until_ms) {
+            return true;
+        }
+        self.list.borrow_mut().retain(|held| !is_renewed(held));
         if self.timed().len() >= MOST_TIMED {
             return false;
         }
@@ -192,10 +197,16 @@ mod tests {
         timeout(ENOUGH, holds.one_ended()).await.unwrap();
         assert!(begun.elapsed() >= SOON);
         assert_eq!(holds.by(), [Holder::named("b")]);
-        for number in 0..MOST_TIMED as u64 {
-            assert!(holds.keep(until(number), Duration::from_secs(60)));
+        let minute = Duration::from_secs(60);
+        for until_ms in [5, 7, 6] {
+            assert!(holds.keep(until(until_ms), minute));
         }
-        assert!(!holds.keep(until(99), Duration::from_secs(60)), "they are bounded");
+        assert_eq!(holds.timed(), [until(7)], "renewed, and never shortened");
+        for number in 1..MOST_TIMED {
+            assert!(holds.keep(Holder { by: number.to_string(), ..until(9) }, minute));
+        }
+        assert!(!holds.keep(Holder { by: "one too many".into(), ..until(9) }, minute));
+        assert!(holds.keep(until(8), minute), "a renewal is none more");
     }
 
     #[tokio::test(flavor = "local")]
