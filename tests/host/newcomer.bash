@@ -219,9 +219,22 @@ turned_off_and_removed() {
     refused 1 "nothing to remove" on_host rouse remove shop
 }
 
-removed_and_turned_off() {
+# Nobody has a socket for it, so the command does it, as root: the helper must get along with what that leaves.
+sleeps_while_off() {
     add_shop >"$dir/added"
+    on_host sh -c 'rm /var/lib/rouse/shop.*'
+    docker start "$web"
+    [[ $(on_host rouse status) =~ shop\ +awake\ .*\ not\ enabled ]]
+    on_host rouse sleep shop
+    not running
     on_host sh -c "$(tail -n 1 "$dir/added")"
+    shop_answers
+    within 10 says "awake .* sleeps in "
+    is "$(on_host stat -c %U /var/lib/rouse/shop.json)" rouse
+    on_host rouse sleep shop
+}
+
+removed_and_turned_off() {
     on_host rouse remove shop >"$dir/removed"
     on_host sh -c "$(tail -n 1 "$dir/removed")"
     shop_is_gone
@@ -245,5 +258,6 @@ newcomer() {
     check "rouse check finds the port that the container publishes" published_port_is_found
     check "rouse check finds a drop-in whose name is mistyped" mistyped_drop_in_is_found
     check "disable --now, then rouse remove: nothing is left" turned_off_and_removed
+    check "rouse sleep stops it also while it is turned off" sleeps_while_off
     check "rouse remove, then the line that it prints: nothing is left" removed_and_turned_off
 }
