@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock;
+use crate::why::{Holder, Step, Why};
+
 /// How long a connection must have moved nothing to be quiet, where no timeout is shorter.
 const QUIET: Duration = Duration::from_secs(10);
 /// How far two readings of the CPU time are apart: a fifth of the timeout that runs out, within these bounds.
@@ -51,18 +54,9 @@ pub struct Sight {
     /// The last use that none of them shows: a new connection, the last byte of one that has ended.
     pub last_use: Instant,
     /// Who keeps it awake.
-    pub holders: Vec<String>,
+    pub holders: Vec<Holder>,
     /// Whether its container is frozen.
     pub paused: bool,
-}
-
-/// What may be due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// To pause it.
-    Pause,
-    /// To put it to sleep.
-    Sleep,
 }
 
 /// What is to be done now.
@@ -89,6 +83,8 @@ pub struct Activity {
     first: Option<Reading>,
     /// When a second one showed that the container rested.
     rested: Option<Instant>,
+    /// When a second one showed that the container computed, and how much, in percent of one core.
+    busy: Option<(Instant, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +150,15 @@ fn window(timeout: Duration) -> Duration {
 impl Activity {
     /// What has made the container run counts as use.
     pub fn new(rules: Rules, now: Instant) -> Activity {
-        Activity { rules, last_use: now, pause_refused: None, hurried: None, first: None, rested: None }
+        Activity {
+            rules,
+            last_use: now,
+            pause_refused: None,
+            hurried: None,
+            first: None,
+            rested: None,
+            busy: None,
+        }
     }
 
     /// From now on these decide.
@@ -193,7 +197,8 @@ impl Activity {
         self.first = self.first.filter(|first| from <= first.at);
         match self.first {
             None if now < from => Next::Wait(from.min(look)),
-            Some(first) if now < due.second_after(&first) => Next::Wait(due.second_after(&first)),
+            // Meanwhile something may come that is due before.
+            Some(first) if now < due.second_after(&first) => Next::Wait(due.second_after(&first).min(look)),
             _ => Next::Measure,
         }
     }
@@ -213,6 +218,7 @@ impl Activity {
                 let percent = (100.0 * used / now.duration_since(first.at).as_secs_f64()) as u32;
                 if percent > mark {
                     self.last_use = now;
+                    self.busy = Some((now, percent));
                     return Some(percent);
                 }
                 self.rested = Some(now);
@@ -238,7 +244,30 @@ impl Activity {
             ([], 0, 0) => None,
             ([], 0, count) => Some(format!("connections in use: {count}")),
             ([], count, _) => Some(format!("answers owed: {count}")),
-            (holders, ..) => Some(format!("held by {}", holders.join(", "))),
+            (holders, ..) => Some(Why::Held { by: holders.to_vec() }.text(clock::now_ms())),
+        }
+    }
+
+    /// Why it stays up at `now`, which is `now_ms` by the clock on the wall.
+    pub fn why(&self, now: Instant, now_ms: u64, sight: &Sight) -> Why {
+        let open = &sight.open;
+        let owes = |seen: &&Seen| seen.owes() && now < seen.last_use() + self.rules.reply_timeout;
+        let last_use =
+            open.iter().map(Seen::last_use).chain([self.last_use, sight.last_use]).max().unwrap_or(now);
+        match (open.iter().filter(owes).count(), self.busy) {
+            _ if !sight.holders.is_empty() => Why::Held { by: sight.holders.clone() },
+            (answers @ 1.., _) => Why::Owes { answers },
+            _ if self.rules.connections_are_use && !open.is_empty() => {
+                Why::Connected { connections: open.len() }
+            }
+            (0, Some((measured, percent))) if measured == last_use => Why::Busy { percent },
+            _ => match self.due(sight) {
+                Some(Due { at, step, .. }) => {
+                    let wait = at.saturating_duration_since(now);
+                    Why::Unused { next: step, at_ms: clock::after(wait, now_ms) }
+                }
+                None => Why::Never,
+            },
         }
     }
 
@@ -346,7 +375,7 @@ mod tests {
         let start = Instant::now();
         let rules = Rules { pause_after: Some(Duration::from_secs(60)), ..RULES };
         assert_eq!(due(rules, start, &sight(start, [])), Some((60, Step::Pause)));
-        let held = Sight { holders: vec!["web".into()], ..sight(start, []) };
+        let held = Sight { holders: vec![Holder::named("web")], ..sight(start, []) };
         assert_eq!(due(rules, start, &held), None);
     }
 
@@ -407,7 +436,7 @@ mod tests {
         assert_eq!(activity.use_seen(at(start, 100), &moving).unwrap(), "connections in use: 1");
         let owing = sight(start, [seen(start, 80, 20)]);
         assert_eq!(activity.use_seen(at(start, 100), &owing).unwrap(), "answers owed: 1");
-        let held = Sight { holders: vec!["web".into()], ..sight(start, []) };
+        let held = Sight { holders: vec![Holder::named("web")], ..sight(start, []) };
         assert_eq!(activity.use_seen(at(start, 100), &held).unwrap(), "held by web");
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::pending;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::holds::Hold;
 use crate::name::Name;
+use crate::why::Holder;
 
 /// Something asked of a sidecar.
 #[derive(Debug)]
@@ -16,17 +18,34 @@ pub enum Call {
     /// Wake, and keep awake until the hold is dropped. Answered when it is ready, or with the reason why not.
     Hold {
         /// Who wants it.
-        by: String,
+        holder: Holder,
+        /// How long the hold lasts by itself; `None`: for as long as whoever gets it keeps it.
+        lasting: Option<Duration>,
         /// Where the hold goes.
         answer: Answer<Hold>,
     },
-    /// Sleep if nobody uses it, because `to` needs its group. Answered when it sleeps, or with the reason why not.
-    Yield {
-        /// The sidecar that wants to be awake instead.
-        to: Name,
+    /// Sleep. Answered when it sleeps, or with the reason why not.
+    Sleep {
+        /// What for.
+        cause: Cause,
         /// Where the answer goes.
         answer: Answer<()>,
     },
+    /// Count as use, and wake nothing.
+    Touch(Answer<()>),
+    /// Say anew what it does, for somebody who looks.
+    Tell(Answer<()>),
+}
+
+/// Why a sidecar is to sleep now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This one needs its group: if nobody uses it.
+    Yield(Name),
+    /// Somebody says so: if nobody uses it.
+    Told,
+    /// Somebody says so, whoever uses it.
+    Forced,
 }
 
 impl Call {
@@ -34,14 +53,14 @@ impl Call {
     pub fn refuse(self, refusal: Refusal) {
         match self {
             Call::Hold { answer, .. } => answer.refuse(refusal),
-            Call::Yield { answer, .. } => answer.refuse(refusal),
+            Call::Sleep { answer, .. } | Call::Touch(answer) | Call::Tell(answer) => answer.refuse(refusal),
         }
     }
 
     fn is_abandoned(&self) -> bool {
         match self {
             Call::Hold { answer, .. } => answer.is_closed(),
-            Call::Yield { answer, .. } => answer.is_closed(),
+            Call::Sleep { answer, .. } | Call::Touch(answer) | Call::Tell(answer) => answer.is_closed(),
         }
     }
 }
@@ -128,23 +147,41 @@ pub struct Caller(mpsc::UnboundedSender<Call>);
 
 /// The sidecar's end of its line.
 #[derive(Debug)]
-pub struct Calls(mpsc::UnboundedReceiver<Call>);
+pub struct Calls {
+    queue: mpsc::UnboundedReceiver<Call>,
+    first: Option<Call>,
+}
 
 /// A line to one sidecar. Who may call bounds how many calls wait on it.
 pub fn line() -> (Caller, Calls) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Caller(sender), Calls(receiver))
+    (Caller(sender), Calls { queue: receiver, first: None })
 }
 
 impl Caller {
     /// Wakes the sidecar and keeps it awake. Cancelling it ends the hold, or the wish for one.
-    pub async fn hold(&self, by: &str) -> Result<Hold, Refusal> {
-        self.ask(|answer| Call::Hold { by: by.to_owned(), answer }).await
+    pub async fn hold(&self, holder: Holder) -> Result<Hold, Refusal> {
+        self.ask(|answer| Call::Hold { holder, lasting: None, answer }).await
     }
 
-    /// Has the sidecar sleep, if nobody uses it, because `to` needs its group.
-    pub async fn give_way(&self, to: &Name) -> Result<(), Refusal> {
-        self.ask(|answer| Call::Yield { to: to.clone(), answer }).await
+    /// Wakes the sidecar and keeps it awake for so long from then on.
+    pub async fn keep(&self, holder: Holder, lasting: Duration) -> Result<(), Refusal> {
+        self.ask(|answer| Call::Hold { holder, lasting: Some(lasting), answer }).await.map(drop)
+    }
+
+    /// Has the sidecar sleep.
+    pub async fn sleep(&self, cause: Cause) -> Result<(), Refusal> {
+        self.ask(|answer| Call::Sleep { cause, answer }).await
+    }
+
+    /// Counts as use of it.
+    pub async fn touch(&self) -> Result<(), Refusal> {
+        self.ask(Call::Touch).await
+    }
+
+    /// Has the sidecar say anew what it does.
+    pub async fn tell(&self) -> Result<(), Refusal> {
+        self.ask(Call::Tell).await
     }
 
     async fn ask<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, Refusal> {
@@ -160,19 +197,26 @@ impl Calls {
     /// The next call whose caller still waits. Cancelling it loses none; it never ends.
     pub async fn next(&mut self) -> Call {
         loop {
-            match self.0.recv().await {
+            let call = match self.first.take() {
+                Some(call) => Some(call),
+                None => self.queue.recv().await,
+            };
+            match call {
                 Some(call) if call.is_abandoned() => {}
                 Some(call) => return call,
                 None => pending().await,
             }
         }
     }
+
+    /// Takes back a call that another shall answer: it is the next one again.
+    pub fn give_back(&mut self, call: Call) {
+        self.first = Some(call);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
@@ -186,19 +230,22 @@ mod tests {
         let holds = Holds::default();
         let owner = async {
             for turn in 0..2 {
-                let Call::Hold { by, answer } = calls.next().await else { panic!("no hold") };
+                let Call::Hold { holder, answer, .. } = calls.next().await else { panic!("no hold") };
                 match turn {
-                    0 => answer.give(holds.take(&by)),
+                    0 => answer.give(holds.take(holder)),
                     _ => answer.refuse(Refusal::new(RefusalKind::Failed, "it is broken", "mend it")),
                 }
             }
         };
         let asker = async {
-            let hold = caller.hold("web").await.unwrap();
-            assert_eq!(holds.by(), ["web"]);
+            let hold = caller.hold(Holder::named("web")).await.unwrap();
+            assert_eq!(holds.by(), [Holder::named("web")]);
             drop(hold);
             assert!(holds.by().is_empty());
-            assert_eq!(caller.hold("web").await.unwrap_err().to_string(), "it is broken: mend it");
+            assert_eq!(
+                caller.hold(Holder::named("web")).await.unwrap_err().to_string(),
+                "it is broken: mend it"
+            );
         };
         tokio::join!(owner, asker);
     }
@@ -207,22 +254,41 @@ mod tests {
     async fn whose_caller_has_gone_is_passed_over() {
         let (caller, mut calls) = line();
         let web = Name::new("web").unwrap();
-        assert!(timeout(SOON, caller.hold("impatient")).await.is_err());
-        assert!(timeout(SOON, caller.hold("impatient")).await.is_err());
+        assert!(timeout(SOON, caller.hold(Holder::named("impatient"))).await.is_err());
+        assert!(timeout(SOON, caller.hold(Holder::named("impatient"))).await.is_err());
         let owner = async {
-            let Call::Yield { to, answer } = calls.next().await else { panic!("no yield") };
-            assert_eq!(to, web);
+            let Call::Sleep { cause, answer } = calls.next().await else { panic!("no sleep") };
+            assert_eq!(cause, Cause::Yield(web.clone()));
             answer.give(());
         };
-        assert_eq!(tokio::join!(caller.give_way(&web), owner).0, Ok(()));
+        assert_eq!(tokio::join!(caller.sleep(Cause::Yield(web.clone())), owner).0, Ok(()));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_call_that_is_given_back_comes_before_those_that_wait() {
+        let (caller, mut calls) = line();
+        let owner = async {
+            let first = calls.next().await;
+            assert!(matches!(first, Call::Touch(_)));
+            calls.give_back(first);
+            for _ in 0..2 {
+                match calls.next().await {
+                    Call::Touch(answer) => answer.give(()),
+                    Call::Sleep { answer, .. } => return answer.give(()),
+                    _ => panic!("nobody asked for that"),
+                }
+            }
+        };
+        let (touched, slept, ()) = tokio::join!(caller.touch(), caller.sleep(Cause::Told), owner);
+        assert_eq!((touched, slept), (Ok(()), Ok(())));
     }
 
     #[tokio::test(flavor = "local")]
     async fn nobody_waits_for_a_sidecar_that_has_left() {
         let (caller, mut calls) = line();
-        let (answer, ()) = tokio::join!(caller.hold("a"), async { drop(calls.next().await) });
+        let (answer, ()) = tokio::join!(caller.hold(Holder::named("a")), async { drop(calls.next().await) });
         assert_eq!(answer.unwrap_err().kind, RefusalKind::Failed);
         drop(calls);
-        assert_eq!(caller.hold("b").await.unwrap_err().kind, RefusalKind::Failed);
+        assert_eq!(caller.hold(Holder::named("b")).await.unwrap_err().kind, RefusalKind::Failed);
     }
 }

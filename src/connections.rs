@@ -247,8 +247,9 @@ impl Connections {
     }
 
     /// Winds up connections whose container is dead: what it has sent before its end is delivered as long as it moves; what
-    /// stands still is reset, each by its own clock.
-    pub async fn wind_up(mut self) {
+    /// stands still is reset, each by its own clock. What has moved meanwhile.
+    pub async fn wind_up(mut self) -> Totals {
+        let before = self.totals();
         let mut seen: HashMap<Id, (u64, Instant)> = HashMap::new();
         while !self.tasks.is_empty() {
             for (id, (meter, task)) in &self.open {
@@ -265,6 +266,8 @@ impl Connections {
             // A timeout is the next look.
             let _ = timeout(STILL, self.one_ended()).await;
         }
+        let after = self.totals();
+        Totals { connections: 0, up: after.up - before.up, down: after.down - before.down }
     }
 
     async fn all_ended(&mut self) {

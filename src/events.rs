@@ -7,6 +7,9 @@ use crate::journal::{Details, Kind, event, quote, took};
 use crate::name::Name;
 use crate::relay::Totals;
 
+#[cfg(test)]
+mod catalog; // each is explained to who reads `journalctl -x`
+
 /// A client or a caller came; the container is to be started, after what it has to wait for.
 pub fn waking(sidecar: &Sidecar) {
     let container = &sidecar.container;
@@ -97,15 +100,16 @@ pub fn yielded(sidecar: &Sidecar, to: &Name, stop: Duration, totals: Totals) {
     event(Kind::Yielded, &sidecar.name, &details, text);
 }
 
-/// The container was stopped for idleness.
-pub fn slept(sidecar: &Sidecar, stop: Duration, totals: Totals) {
+/// The container was stopped for idleness, or for this reason.
+pub fn slept(sidecar: &Sidecar, stop: Duration, totals: Totals, reason: Option<&str>) {
     let container = &sidecar.container;
     let Totals { connections, up, down } = totals;
     let text = format_args!(
-        "container {container} stopped in {}; connections: {connections}, bytes up: {up}, down: {down}",
-        took(stop)
+        "container {container} stopped in {}{}; connections: {connections}, bytes up: {up}, down: {down}",
+        took(stop),
+        reason.map(|reason| format!(": {reason}")).unwrap_or_default()
     );
-    let details = Details { duration: Some(stop), ..with(totals, container) };
+    let details = Details { duration: Some(stop), reason, ..with(totals, container) };
     event(Kind::Slept, &sidecar.name, &details, text);
 }
 

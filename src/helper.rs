@@ -5,30 +5,32 @@ use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
-use tokio::time::{Interval, interval};
+use tokio::time::{Interval, interval, timeout};
 
 use crate::calls::{Directory, line};
 use crate::config::{self, Config};
-use crate::control::server::answer;
+use crate::control::server::{Desk, MAX_CALLS, answer};
 use crate::engine::Engines;
 use crate::events;
 use crate::journal;
 use crate::limits;
 use crate::name::Name;
 use crate::neighbours::{Neighbours, sockets_folder};
+use crate::places;
 use crate::relay::Pipes;
 use crate::sidecar::{Seat, Settings, Surroundings, live};
 use crate::socket::Listeners;
-use crate::state::{self, Kept, StateFile};
+use crate::state::{Kept, StateFile};
 use crate::status::Board;
 use crate::systemd::{self, Sockets};
 
-/// Callers of the control socket at once, those who hold included; the others wait in the kernel's queue.
-const MAX_CALLS: usize = 256;
+/// How long a helper that is told to leave waits for the last that its sidecars have to write down.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How a helper ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,13 +105,14 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
         lives.spawn_local(live(seat, around.clone()));
     }
 
+    let desk = Rc::new(Desk::new(directory.clone(), board.clone()));
     let mut calls = JoinSet::new();
     let mut watchdog = systemd::watchdog_period().map(interval);
     loop {
         tokio::select! {
             biased;
-            _ = terminate.recv() => return Ok(leave()),
-            _ = interrupt.recv() => return Ok(leave()),
+            _ = terminate.recv() => return Ok(leave(&directory).await),
+            _ = interrupt.recv() => return Ok(leave(&directory).await),
             () = tick(&mut watchdog) => systemd::notify_watchdog(),
             _ = hangup.recv() => {
                 let rejected = house.reload();
@@ -118,7 +121,7 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
             // On behalf of one that has no settings yet, for each of its clients: of the others it would tell too often.
             Some(()) = reloads.recv() => drop(house.reload()),
             (caller, _) = control.accept(), if calls.len() < MAX_CALLS => {
-                calls.spawn_local(answer(caller, directory.clone()));
+                calls.spawn_local(answer(caller, desk.clone()));
             }
             Some(_) = calls.join_next() => {}
             () = board.one_rests() => {}
@@ -132,8 +135,16 @@ pub async fn run(sockets: Sockets, file: Option<&Path>) -> io::Result<End> {
     }
 }
 
-/// The containers stay as they are; ending the process resets the connections.
-fn leave() -> End {
+/// The containers stay as they are; ending the process resets the connections. What they have moved since it was last written
+/// down would be lost.
+async fn leave(directory: &Directory) -> End {
+    let mut told = JoinSet::new();
+    for caller in directory.values() {
+        let caller = caller.clone();
+        told.spawn_local(async move { drop(caller.tell().await) });
+    }
+    // One in the middle of a step has written when that began, and says no more.
+    let _ = timeout(LAST_WORDS, told.join_all()).await;
     systemd::notify_stopping("told to stop; the container stays as it is");
     End::Done
 }
@@ -147,7 +158,7 @@ async fn tick(period: &mut Option<Interval>) {
 
 /// The state of a sidecar, if no other helper has it.
 fn open_state(name: &Name) -> Option<StateFile> {
-    let directory = state::directory();
+    let directory = places::own_states();
     match StateFile::open(&directory, name) {
         Ok((state, kept)) => {
             match kept {

@@ -6,8 +6,16 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use crate::why::Holder;
+
+/// Holds that outlive their requests are bounded by nothing else.
+const MOST_TIMED: usize = 64;
 
 /// Keeps a sidecar awake until it is dropped or ended from the other side.
 #[derive(Debug)]
@@ -49,24 +57,51 @@ impl Held {
 #[derive(Debug, Default)]
 pub struct Holds {
     /// Who has each; those that were dropped stay until [`Holds::one_ended`] has told of them.
-    list: RefCell<Vec<(String, Held)>>,
+    list: RefCell<Vec<(Holder, Held)>>,
     /// Who waits for an end, and has not seen the holds that were taken since.
     waiting: RefCell<Option<Waker>>,
 }
 
 impl Holds {
     /// One more hold.
-    pub fn take(&self, by: &str) -> Hold {
+    pub fn take(&self, holder: Holder) -> Hold {
         let (hold, held) = hold();
-        self.list.borrow_mut().push((by.to_owned(), held));
+        self.list.borrow_mut().push((holder, held));
         if let Some(waiting) = self.waiting.take() {
             waiting.wake();
         }
         hold
     }
 
+    /// One more hold, which lasts by itself for so long; whoever has one already has it renewed. False if there are too many.
+    pub fn keep(&self, holder: Holder, lasting: Duration) -> bool {
+        let is_renewed = |(other, _): &(Holder, Held)| other.until_ms.is_some() && other.by == holder.by;
+        if self.list.borrow().iter().any(|held| is_renewed(held) && holder.until_ms < held.0.until_ms) {
+            return true;
+        }
+        self.list.borrow_mut().retain(|held| !is_renewed(held));
+        if self.timed().len() >= MOST_TIMED {
+            return false;
+        }
+        let hold = self.take(holder);
+        spawn_local(async move {
+            tokio::select! {
+                () = sleep(lasting) => {}
+                () = hold.ended() => {}
+            }
+        });
+        true
+    }
+
+    /// Who has those that last by themselves.
+    pub fn timed(&self) -> Vec<Holder> {
+        let mut by = self.by();
+        by.retain(|holder| holder.until_ms.is_some());
+        by
+    }
+
     /// Who has them, each once.
-    pub fn by(&self) -> Vec<String> {
+    pub fn by(&self) -> Vec<Holder> {
         let list = self.list.borrow();
         let mut by: Vec<_> =
             list.iter().filter(|(_, held)| !held.is_released()).map(|(by, _)| by.clone()).collect();
@@ -91,6 +126,11 @@ impl Holds {
     pub fn end_all(&self) {
         self.list.take();
     }
+
+    /// Ends those by which nobody requires it: somebody's hand has put it to sleep, and what requires it must not undo that.
+    pub fn end_unrequired(&self) {
+        self.list.borrow_mut().retain(|(holder, _)| holder.requires);
+    }
 }
 
 #[cfg(test)]
@@ -111,11 +151,11 @@ mod tests {
     #[tokio::test(flavor = "local")]
     async fn a_dropped_hold_stops_counting_and_is_told_of_once() {
         let holds = Holds::default();
-        let (first, second) = (holds.take("b"), holds.take("a"));
-        let _third = holds.take("b");
-        assert_eq!(holds.by(), ["a", "b"]);
+        let (first, second) = (holds.take(Holder::named("b")), holds.take(Holder::named("a")));
+        let _third = holds.take(Holder::named("b"));
+        assert_eq!(holds.by(), ["a", "b"].map(Holder::named));
         drop((first, second));
-        assert_eq!(holds.by(), ["b"]);
+        assert_eq!(holds.by(), ["b"].map(Holder::named));
         holds.one_ended().await;
         assert!(timeout(SOON, holds.one_ended()).await.is_err(), "nothing has ended since");
     }
@@ -126,7 +166,7 @@ mod tests {
         let list = holds.clone();
         let waiting = spawn_local(async move { list.one_ended().await });
         yield_now().await;
-        let hold = holds.take("late");
+        let hold = holds.take(Holder::named("late"));
         yield_now().await;
         drop(hold);
         timeout(ENOUGH, waiting).await.unwrap().unwrap();
@@ -136,7 +176,7 @@ mod tests {
     #[tokio::test(flavor = "local")]
     async fn every_hold_hears_that_all_have_ended() {
         let holds = Holds::default();
-        let held = [holds.take("a"), holds.take("b")];
+        let held = [holds.take(Holder::named("a")), holds.take(Holder::named("b"))];
         assert!(timeout(SOON, held[0].ended()).await.is_err());
         holds.end_all();
         assert!(holds.by().is_empty());
@@ -144,5 +184,38 @@ mod tests {
             timeout(ENOUGH, hold.ended()).await.unwrap();
         }
         assert!(timeout(SOON, holds.one_ended()).await.is_err(), "none of them was dropped");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_hold_that_lasts_by_itself_ends_by_itself() {
+        let holds = Holds::default();
+        let until = |until_ms| Holder { until_ms: Some(until_ms), ..Holder::named("a") };
+        let begun = tokio::time::Instant::now();
+        assert!(holds.keep(until(1), SOON));
+        let _other = holds.take(Holder::named("b"));
+        assert_eq!(holds.timed(), [until(1)]);
+        timeout(ENOUGH, holds.one_ended()).await.unwrap();
+        assert!(begun.elapsed() >= SOON);
+        assert_eq!(holds.by(), [Holder::named("b")]);
+        let minute = Duration::from_secs(60);
+        for until_ms in [5, 7, 6] {
+            assert!(holds.keep(until(until_ms), minute));
+        }
+        assert_eq!(holds.timed(), [until(7)], "renewed, and never shortened");
+        for number in 1..MOST_TIMED {
+            assert!(holds.keep(Holder { by: number.to_string(), ..until(9) }, minute));
+        }
+        assert!(!holds.keep(Holder { by: "one too many".into(), ..until(9) }, minute));
+        assert!(holds.keep(until(8), minute), "a renewal is none more");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_hand_ends_all_but_those_that_require_it() {
+        let holds = Holds::default();
+        let _required = holds.take(Holder { requires: true, ..Holder::named("app") });
+        let held = holds.take(Holder::named("a"));
+        holds.end_unrequired();
+        timeout(ENOUGH, held.ended()).await.unwrap();
+        assert_eq!(holds.by().len(), 1);
     }
 }

@@ -5,6 +5,17 @@
 // argv to an exit code, one file per command
 pub mod cli;
 
+// all sidecars of this machine, looked at and not asked
+mod survey;
+// what a terminal shows well
+mod terminal;
+// what will not work, and how to mend it
+mod check;
+// configuration and socket for a container that exists, and their removal
+mod add;
+// what was counted of all sidecars, for Prometheus
+mod metrics;
+
 // one helper: a life per sidecar, signals, exit
 mod helper;
 
@@ -28,6 +39,12 @@ mod connections;
 mod activity;
 // the state file and its lock
 mod state;
+// a sidecar as it is shown to others
+mod shown;
+// what the state file holds
+mod record;
+// why a sidecar is as it is
+mod why;
 // what the sidecars of a helper say of themselves
 mod status;
 // what is told of a sidecar, in words
@@ -60,6 +77,14 @@ mod config;
 // the header that tells a container who its client is
 mod proxy_protocol;
 
+// the units of sidecars, as their files say
+mod units;
+// words such that a shell reads each as it is
+mod shell;
+// the time of day, and times as people read them
+mod clock;
+// the folders that all helpers and commands of one machine share
+mod places;
 // a file that one process at a time has
 mod lock;
 // how many connections fit

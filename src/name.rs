@@ -1,6 +1,7 @@
 //! The name of a sidecar: what `FileDescriptorName=` carries and what its table is called.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A checked sidecar name: `[a-zA-Z0-9][a-zA-Z0-9_.-]{0,89}`, and not `control`.
 ///
@@ -32,6 +33,14 @@ impl Name {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Name, String> {
+        Name::new(text)
     }
 }
 

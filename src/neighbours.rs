@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::calls::{Directory, Refusal};
+use crate::calls::{Cause, Directory, Refusal};
 use crate::control::client;
 use crate::holds::Hold;
 use crate::name::Name;
+use crate::places::SOCKETS;
 use crate::socket::{Address, Listeners};
-
-/// Where rouse-control@.socket puts the control sockets.
-const SOCKETS: &str = "/run/rouse";
+use crate::why::Holder;
 
 /// Whom to ask for each sidecar.
 #[derive(Debug)]
@@ -25,25 +24,30 @@ impl Neighbours {
         Neighbours { directory, sockets }
     }
 
-    /// Wakes a sidecar and keeps it awake until the hold is dropped.
-    pub async fn hold(&self, name: &Name, by: &str) -> Result<Hold, Refusal> {
+    /// Wakes a sidecar that `by` requires, and keeps it awake until the hold is dropped.
+    pub async fn hold(&self, name: &Name, by: &Name) -> Result<Hold, Refusal> {
         match self.directory.get(name) {
-            Some(caller) => caller.hold(by).await,
-            None => client::hold(&self.socket(name), name, by).await,
+            Some(caller) => caller.hold(Holder { requires: true, ..Holder::named(by.as_str()) }).await,
+            None => client::hold(&self.socket(name), name, Some(by)).await,
         }
     }
 
     /// Has a sidecar sleep, if nobody uses it, because `to` needs its group.
     pub async fn give_way(&self, name: &Name, to: &Name) -> Result<(), Refusal> {
         match self.directory.get(name) {
-            Some(caller) => caller.give_way(to).await,
-            None => client::give_way(&self.socket(name), name, to).await,
+            Some(caller) => caller.sleep(Cause::Yield(to.clone())).await,
+            None => client::call(&self.socket(name), name, &format!("yield?to={to}")).await.map(drop),
         }
     }
 
     fn socket(&self, name: &Name) -> PathBuf {
-        self.sockets.join(format!("{name}.sock"))
+        socket(&self.sockets, name)
     }
+}
+
+/// The control socket of a sidecar, in the folder of all of them.
+pub fn socket(folder: &Path, name: &Name) -> PathBuf {
+    folder.join(format!("{name}.sock"))
 }
 
 /// The folder of the control sockets: that of our own, as systemd passed it, since all of them have one template.
@@ -71,13 +75,13 @@ mod tests {
         let (there, holds_there) = sidecar("there");
         let _helper = Helper::listen(&folder.path().join("there.sock"), there);
         let neighbours = Neighbours::new(Rc::new(here), folder.path().to_owned());
-        let _held = neighbours.hold(&name("here"), "web").await.unwrap();
+        let _held = neighbours.hold(&name("here"), &name("web")).await.unwrap();
         assert_eq!((holds_here.by().len(), holds_there.by().len()), (1, 0));
         assert!(neighbours.give_way(&name("here"), &name("web")).await.is_err());
         neighbours.give_way(&name("there"), &name("web")).await.unwrap();
-        let _held = neighbours.hold(&name("there"), "web").await.unwrap();
-        assert_eq!(holds_there.by(), ["web"]);
-        assert!(neighbours.hold(&name("nowhere"), "web").await.is_err());
+        let _held = neighbours.hold(&name("there"), &name("web")).await.unwrap();
+        assert_eq!(holds_there.by(), [Holder { requires: true, ..Holder::named("web") }]);
+        assert!(neighbours.hold(&name("nowhere"), &name("web")).await.is_err());
     }
 
     #[tokio::test(flavor = "local")]

@@ -74,7 +74,7 @@ struct Requirement {
 
 impl Requirement {
     async fn ask(&self) -> Result<Hold, Refusal> {
-        self.neighbours.hold(&self.name, self.by.as_str()).await
+        self.neighbours.hold(&self.name, &self.by).await
     }
 
     /// Takes the hold again whenever it has ended, until it is dropped.
@@ -127,6 +127,7 @@ mod tests {
     use crate::calls::Directory;
     use crate::control::tests::{ENOUGH, Helper, name, sidecar};
     use crate::holds::Holds;
+    use crate::why::Holder;
 
     fn neighbours(directory: Directory, sockets: &Path) -> Rc<Neighbours> {
         Rc::new(Neighbours::new(Rc::new(directory), sockets.to_owned()))
@@ -142,7 +143,7 @@ mod tests {
     }
 
     fn is_held(holds: &Holds) -> bool {
-        holds.by() == ["web"]
+        holds.by() == [Holder { requires: true, ..Holder::named("web") }]
     }
 
     #[tokio::test(flavor = "local")]

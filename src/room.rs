@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::calls::{Answer, Call, Calls, Refusal};
+use crate::calls::{Answer, Call, Calls, Cause, Refusal};
 use crate::door::{Client, Door};
 use crate::holds::Hold;
-use crate::name::Name;
+use crate::why::Holder;
 
 /// Someone who wants a sidecar awake without being its client.
 #[derive(Debug)]
 pub struct Caller {
-    /// Who it is, in words.
-    pub by: String,
+    /// Who it is.
+    pub holder: Holder,
+    /// How long the hold lasts by itself, if it does.
+    pub lasting: Option<Duration>,
     /// What it waits for.
     pub answer: Answer<Hold>,
     /// When it came.
@@ -28,8 +30,21 @@ pub enum Visit {
     Client(Client),
     /// Somebody who wants it awake.
     Caller(Caller),
-    /// Another sidecar needs its group.
-    Yield(Name, Answer<()>),
+    /// Somebody wants it asleep.
+    Sleeper(Sleeper),
+    /// Something has used it that is no client.
+    Touch(Answer<()>),
+    /// Somebody looks at it.
+    Watcher(Answer<()>),
+}
+
+/// Someone who wants a sidecar asleep.
+#[derive(Debug)]
+pub struct Sleeper {
+    /// What for.
+    pub cause: Cause,
+    /// What it waits for.
+    pub answer: Answer<()>,
 }
 
 /// Accepted clients, `most` of them, and callers; the others wait in the kernel's queue.
@@ -39,13 +54,14 @@ pub struct Room {
     calls: Calls,
     clients: Vec<Client>,
     callers: Vec<Caller>,
+    sleepers: Vec<Sleeper>,
     most: usize,
 }
 
 impl Room {
     /// An empty room.
     pub fn new(door: Door, calls: Calls, most: usize) -> Room {
-        Room { door, calls, clients: Vec::new(), callers: Vec::new(), most }
+        Room { door, calls, clients: Vec::new(), callers: Vec::new(), sleepers: Vec::new(), most }
     }
 
     /// The way in.
@@ -77,12 +93,13 @@ impl Room {
     /// Waits until somebody asks, here or in the kernel's queue. Meanwhile the sidecar is asleep, and makes room for any
     /// other. Cancelling it loses none.
     pub async fn asked(&mut self) {
+        self.answer_sleepers(Ok(()));
         while !self.is_waited_in() {
             tokio::select! {
                 () = self.door.asked() => return,
-                call = self.calls.next() => match call {
-                    Call::Hold { by, answer } => self.callers.push(Caller { by, answer, since: Instant::now() }),
-                    Call::Yield { answer, .. } => answer.give(()),
+                call = self.calls.next() => match visit(call) {
+                    Visit::Sleeper(sleeper) => sleeper.answer.give(()),
+                    visit => self.keep(visit),
                 },
             }
         }
@@ -92,20 +109,20 @@ impl Room {
     pub async fn visit(&mut self, let_in: bool) -> Visit {
         tokio::select! {
             biased;
-            call = self.calls.next() => match call {
-                Call::Hold { by, answer } => Visit::Caller(Caller { by, answer, since: Instant::now() }),
-                Call::Yield { to, answer } => Visit::Yield(to, answer),
-            },
+            call = self.calls.next() => visit(call),
             client = self.door.accept(), if let_in => Visit::Client(client),
         }
     }
 
-    /// Keeps a visitor until the container is ready; one who needs its group is told that it is just waking.
+    /// Keeps a visitor until the container is ready; one who wants it asleep if nobody uses it is told that it is just waking.
     pub fn keep(&mut self, visit: Visit) {
         match visit {
             Visit::Client(client) => self.clients.push(client),
             Visit::Caller(caller) => self.callers.push(caller),
-            Visit::Yield(_, answer) => answer.refuse(Refusal::in_use("it is just waking")),
+            Visit::Sleeper(sleeper) if sleeper.cause == Cause::Forced => self.sleepers.push(sleeper),
+            Visit::Sleeper(sleeper) => sleeper.answer.refuse(Refusal::in_use("it is just waking")),
+            // The wake is use itself, and says what it does whenever that is news.
+            Visit::Touch(answer) | Visit::Watcher(answer) => answer.give(()),
         }
     }
 
@@ -145,25 +162,54 @@ impl Room {
         self.callers.drain(..)
     }
 
+    /// Those who have waited to have it sleep.
+    pub fn sleepers(&mut self) -> impl Iterator<Item = Sleeper> {
+        self.sleepers.drain(..)
+    }
+
+    /// Tells those who have waited to have it sleep that it does, or why not.
+    pub fn answer_sleepers(&mut self, slept: Result<(), &Refusal>) {
+        self.sleepers.drain(..).for_each(|sleeper| match slept {
+            Ok(()) => sleeper.answer.give(()),
+            Err(refusal) => sleeper.answer.refuse(refusal.clone()),
+        });
+    }
+
     /// Resets the clients, here and in the kernel's queue, says how many that were, and tells the callers why.
     pub fn turn_away(&mut self, why: &Refusal) -> usize {
         self.callers.drain(..).for_each(|caller| caller.answer.refuse(why.clone()));
         self.clients.drain(..).count() + self.door.turn_away()
     }
 
-    /// Turns away whoever comes, at once, until `deadline` or until another sidecar needs the group.
-    pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal) {
-        loop {
+    /// Turns away whoever comes, at once, until `deadline`; or until somebody wants it asleep, unless it is.
+    pub async fn turn_away_until(&mut self, deadline: Instant, why: &Refusal, is_asleep: bool) {
+        if is_asleep {
+            self.answer_sleepers(Ok(()));
+        }
+        while self.sleepers.is_empty() {
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => return,
                 visit = self.visit(true) => match visit {
                     Visit::Client(client) => drop(client),
                     Visit::Caller(caller) => caller.answer.refuse(why.clone()),
-                    // A container whose wake has failed may be up all the same: the next look at it makes room.
-                    Visit::Yield(_, answer) => return answer.refuse(why.clone()),
+                    // A container whose wake has failed may be up all the same: the next look at it tells.
+                    Visit::Sleeper(sleeper) if !is_asleep => self.sleepers.push(sleeper),
+                    Visit::Sleeper(sleeper) => sleeper.answer.give(()),
+                    Visit::Touch(answer) | Visit::Watcher(answer) => answer.give(()),
                 }
             }
         }
+    }
+}
+
+fn visit(call: Call) -> Visit {
+    match call {
+        Call::Hold { holder, lasting, answer } => {
+            Visit::Caller(Caller { holder, lasting, answer, since: Instant::now() })
+        }
+        Call::Sleep { cause, answer } => Visit::Sleeper(Sleeper { cause, answer }),
+        Call::Touch(answer) => Visit::Touch(answer),
+        Call::Tell(answer) => Visit::Watcher(answer),
     }
 }

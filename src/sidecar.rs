@@ -4,9 +4,10 @@ mod asleep; // from a look that finds nobody to the one who asks
 mod waking; // from the one who asks to a container that answers
 mod failing; // what becomes of clients while it cannot be woken
 mod following; // what others do to a container that is up
+mod telling; // what it says of itself
 mod questions; // what the engine is asked about it
 mod serve; // from a container that is up to one that is unused or dead
-mod yielding; // another one that needs the group
+mod yielding; // those who want it asleep
 mod steps; // pausing, unpausing, sleeping, burying
 
 use std::convert::Infallible;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::activity::{Activity, Rules, Step};
+use crate::activity::{Activity, Rules};
 use crate::calls::{Calls, Refusal};
 use crate::config::{self, Idle};
 use crate::connections::Connections;
@@ -28,15 +29,18 @@ use crate::holds::Holds;
 use crate::journal;
 use crate::name::Name;
 use crate::neighbours::Neighbours;
+use crate::record::State;
 use crate::relay::Pipes;
+use crate::relay::Totals;
 use crate::requirements::Requirements;
 use crate::room::Room;
 use crate::route::Route;
 use crate::socket::Listeners;
-use crate::state::{State, StateFile};
+use crate::state::StateFile;
 use crate::status::Status;
 use crate::wake::Place;
 use crate::warnings::Warnings;
+use crate::why::Step;
 use serve::End;
 
 /// The settings in force, or why there are none.
@@ -91,7 +95,9 @@ struct Sidecar {
     /// The run of the container that the open connections go to.
     run: Option<Run>,
     /// Connections whose container is dead.
-    remains: JoinSet<()>,
+    remains: JoinSet<Totals>,
+    /// What there was of connections before those that are open, since the first helper.
+    past: Totals,
     /// Tries in a row to which the engine gave no answer.
     unanswered: u32,
     /// The last failure that was written down, which a look need not repeat.
@@ -147,6 +153,8 @@ pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
     let mut watch = Watch::new(engine.clone(), settings.container.clone());
     let door = Door::new(listeners.clone(), asks(&settings), settings.max_waiting);
     let mut room = Room::new(door, calls, most_waiting(&settings));
+    let counted = &state.record().totals;
+    let past = Totals { connections: counted.connections, up: counted.bytes_up, down: counted.bytes_down };
     let mut sidecar = Sidecar {
         name,
         listeners,
@@ -161,6 +169,7 @@ pub async fn live(mut seat: Seat, around: Rc<Surroundings>) -> Infallible {
         warnings: Warnings::default(),
         run: None,
         remains: JoinSet::new(),
+        past,
         unanswered: 0,
         told: None,
         is_away: false,
@@ -250,9 +259,9 @@ impl Sidecar {
         let is_another = self.run.as_ref().is_some_and(|run| *run != Run::of(&container));
         if is_another || !container.is_up() {
             self.part_with(connections);
-        }
-        if connections.is_empty() {
+        } else if connections.is_empty() {
             // What they begin with may have been set anew.
+            self.count(connections.totals());
             *connections = self.no_connections();
         }
         let mut up = if container.is_up() {
@@ -289,12 +298,14 @@ impl Sidecar {
                     false
                 }
                 End::Unused(Step::Sleep) => self.sleep(up, &mut activity, None, room, connections).await,
-                End::Yields(to, answer) => {
-                    let slept = self.sleep(up, &mut activity, Some(&to), room, connections).await;
-                    match slept {
-                        true => answer.give(()),
-                        false => answer.refuse(Refusal::failed("the engine has not stopped its container")),
+                End::Unwanted(sleepers) => {
+                    let cause = sleepers.cause();
+                    let slept = self.sleep(up, &mut activity, cause, room, connections).await;
+                    if slept && sleepers.are_forceful() {
+                        self.holds.end_unrequired();
                     }
+                    let refusal = || Refusal::failed("the engine has not stopped its container");
+                    sleepers.answer(slept.then_some(()).ok_or_else(refusal));
                     slept
                 }
                 End::Died { found, by_hand } => {
@@ -318,6 +329,9 @@ impl Sidecar {
         }
         if self.run.as_ref() != Some(&run) {
             events::adopted(&self.settings, up.is_paused);
+            if self.holds.by().is_empty() {
+                self.restore_holds();
+            }
             self.run = Some(run);
         }
         if self.requirements.is_none() {
@@ -331,6 +345,7 @@ impl Sidecar {
     fn part_with(&mut self, connections: &mut Connections) {
         self.run = None;
         let old = std::mem::replace(connections, self.no_connections());
+        self.count(old.totals());
         if !old.is_empty() {
             self.remains.spawn_local(old.wind_up());
         }
@@ -338,24 +353,6 @@ impl Sidecar {
 
     fn no_connections(&self) -> Connections {
         Connections::new(self.name.clone(), self.around.pipes.clone(), self.settings.proxy_protocol)
-    }
-
-    /// The state of a container that is up, as it was found.
-    fn enter_as(&mut self, up: &Up) {
-        self.enter(if up.is_paused { State::Paused } else { State::Awake }, Some(&up.container));
-    }
-
-    fn enter(&mut self, state: State, container: Option<&Container>) {
-        if state == State::Asleep {
-            self.requirements = None;
-        }
-        let name = &self.settings.container;
-        self.state.update(|record| {
-            record.state = state;
-            record.container.clone_from(name);
-            record.container_id = container.map(|container| container.id.clone());
-            record.started_at = container.map(|container| container.started_at().to_owned());
-        });
     }
 
     fn rules(&self) -> Rules {

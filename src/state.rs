@@ -3,64 +3,25 @@
 //! What must outlive a helper is small: whether a start or a stop was asked for and not yet answered. The next helper
 //! repeats it before it does anything else, so that start and stop of one container never overlap.
 
-use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::fcntl::Flock;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use tokio::time::Instant;
 
-use crate::lock::try_lock;
+use crate::clock::now_ms;
+use crate::lock::{holder, try_lock};
 use crate::name::Name;
+use crate::record::{Record, State, Totals, VERSION};
+use crate::why::Why;
 
-const VERSION: u32 = 1;
-const DEFAULT_DIRECTORY: &str = "/var/lib/rouse";
-
-/// What a sidecar is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// The container is stopped.
-    Asleep,
-    /// A start was asked for.
-    Waking,
-    /// The container runs.
-    Awake,
-    /// A pause was asked for.
-    Pausing,
-    /// The container is frozen.
-    Paused,
-    /// A stop was asked for.
-    Sleeping,
-}
-
-/// What the state file holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    version: u32,
-    /// The sidecar.
-    pub sidecar: String,
-    /// Its container.
-    pub container: String,
-    /// What it is doing.
-    pub state: State,
-    /// Since when, in milliseconds of Unix time.
-    pub since_ms: u64,
-    /// The boot in which this was written: what was under way in another one is not any more.
-    pub boot_id: String,
-    /// The container's id in the engine, while it is up or something is under way.
-    pub container_id: Option<String>,
-    /// The engine's StartedAt of the run that a stop was asked for, so that no later run is stopped in its place.
-    pub started_at: Option<String>,
-    /// Wakes that have failed since the last one that did not.
-    pub failures: u32,
-    /// The process that wrote it.
-    pub pid: u32,
-}
+/// So much time awake or paused is written even if nothing else is new. A look comes every ten seconds.
+const UNCOUNTED_MS: u64 = 5_000;
 
 /// Why the state of a sidecar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -70,16 +31,6 @@ pub enum Refused {
     Taken(String),
 }
 
-/// Where the state files are: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
-pub fn directory() -> PathBuf {
-    let given = env::var("STATE_DIRECTORY").unwrap_or_default();
-    // With several directories systemd joins them by colons.
-    match given.split(':').next() {
-        Some(first) if !first.is_empty() => first.into(),
-        _ => DEFAULT_DIRECTORY.into(),
-    }
-}
-
 /// The state of one sidecar, which this process alone may write. Without a directory to write to it is kept in memory
 /// alone.
 #[derive(Debug)]
@@ -87,6 +38,8 @@ pub struct StateFile {
     path: Option<PathBuf>,
     _lock: Option<Flock<File>>,
     record: Record,
+    /// Until when the time awake is counted.
+    counted: Instant,
 }
 
 impl StateFile {
@@ -98,26 +51,43 @@ impl StateFile {
             container: String::new(),
             state: State::Asleep,
             since_ms: now_ms(),
+            why: Why::Unasked,
+            connections: 0,
+            totals: Totals::default(),
+            recent_wakes_ms: Vec::new(),
+            last_failure: None,
+            holds: Vec::new(),
             boot_id: boot_id(),
             container_id: None,
             started_at: None,
             failures: 0,
             pid: process::id(),
+            written_ms: now_ms(),
         };
-        let in_memory =
-            |record, error| (StateFile { path: None, _lock: None, record }, Kept::InMemory(error));
-        let lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string()) {
+        let in_memory = |record, error| {
+            (StateFile { path: None, _lock: None, record, counted: Instant::now() }, Kept::InMemory(error))
+        };
+        let lock = match try_lock(&lock_path(directory, sidecar), &process::id().to_string()) {
             Ok(Ok(lock)) => lock,
             Ok(Err(holder)) => return Err(Refused::Taken(holder)),
             Err(error) => return Ok(in_memory(fresh, error)),
         };
-        let path = directory.join(format!("{sidecar}.json"));
+        let path = path(directory, sidecar);
         let (record, kept) = match read(&path) {
             Ok(Some(record)) if record.boot_id == fresh.boot_id && !fresh.boot_id.is_empty() => {
                 (Record { pid: fresh.pid, ..record }, Kept::InFile)
             }
-            // From another boot: only the count of failures still says something.
-            Ok(Some(record)) => (Record { failures: record.failures, ..fresh }, Kept::InFile),
+            // From another boot: what was counted still holds, what was under way does not.
+            Ok(Some(record)) => (
+                Record {
+                    failures: record.failures,
+                    totals: record.totals,
+                    recent_wakes_ms: record.recent_wakes_ms,
+                    last_failure: record.last_failure,
+                    ..fresh
+                },
+                Kept::InFile,
+            ),
             Ok(None) => (fresh, Kept::InFile),
             Err(error) => {
                 let aside = directory.join(format!("{sidecar}.json.bad"));
@@ -125,7 +95,7 @@ impl StateFile {
                 (fresh, Kept::SetAside(aside, error))
             }
         };
-        Ok((StateFile { path: Some(path), _lock: Some(lock), record }, kept))
+        Ok((StateFile { path: Some(path), _lock: Some(lock), record, counted: Instant::now() }, kept))
     }
 
     /// What was written last.
@@ -143,16 +113,31 @@ impl StateFile {
         self.record.started_at.as_deref() == Some(started_at)
     }
 
-    /// Changes the record and writes it, atomically, if it is another one then. A write that fails (a full disk) must not
-    /// stop a wake, so it only says so.
+    /// Changes the record and writes it, atomically, if it is another one then or has time to count. A write that fails (a
+    /// full disk) must not stop a wake, so it only says so.
     pub fn update(&mut self, change: impl FnOnce(&mut Record)) {
         let before = self.record.clone();
         change(&mut self.record);
-        if self.record == before {
+        let passed = self.counted.elapsed().as_millis() as u64;
+        let has_time_to_count = before.state.is_up() && passed >= UNCOUNTED_MS;
+        if self.record == before && !has_time_to_count {
             return;
         }
-        if self.record.state != before.state {
-            self.record.since_ms = now_ms();
+        // What is less than a millisecond is left for the next time.
+        self.counted += Duration::from_millis(passed);
+        let totals = &mut self.record.totals;
+        let counted = match before.state {
+            State::Asleep | State::Waking => None,
+            State::Awake | State::Pausing | State::Sleeping => Some(&mut totals.awake_ms),
+            State::Paused => Some(&mut totals.paused_ms),
+        };
+        if let Some(counted) = counted {
+            *counted = counted.saturating_add(passed);
+        }
+        self.record.written_ms = now_ms();
+        // A wait for its group or for what it requires is a wake already, as one sees it from outside.
+        if self.record.doing() != before.doing() {
+            self.record.since_ms = self.record.written_ms;
         }
         let Some(path) = &self.path else { return };
         if let Err(error) = write(path, &self.record) {
@@ -174,8 +159,74 @@ pub enum Kept {
 
 /// Whether the start of a sidecar's container is under way, or was cut off and nobody has seen to it since.
 pub fn is_waking(directory: &Path, sidecar: &Name) -> bool {
-    let record = read(&directory.join(format!("{sidecar}.json")));
-    matches!(record, Ok(Some(record)) if record.state == State::Waking && record.boot_id == boot_id())
+    let record = look(directory, sidecar);
+    matches!(record, Ok(Some(record)) if record.state == State::Waking && is_of_this_boot(&record))
+}
+
+/// What is known of a sidecar that a helper has had: for those who look, whether or not a helper lives. An error is a torn or
+/// foreign file, or one that may not be read.
+pub fn look(directory: &Path, sidecar: &Name) -> io::Result<Option<Record>> {
+    read(&path(directory, sidecar))
+}
+
+/// The sidecars of which there is a state file.
+pub fn sidecars(directory: &Path) -> io::Result<Vec<Name>> {
+    let files = match fs::read_dir(directory) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for file in files {
+        let file = file?.file_name();
+        let stem = file.to_str().and_then(|file| file.strip_suffix(".json"));
+        names.extend(stem.and_then(|stem| Name::new(stem).ok()));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The process id of the helper that has this sidecar now. Whoever looks must not take the lock, not even for a moment: a
+/// helper that starts then would be refused.
+pub fn helper(directory: &Path, sidecar: &Name) -> Option<u32> {
+    holder(&lock_path(directory, sidecar))
+}
+
+/// The files that are kept of a sidecar.
+pub fn kept(directory: &Path, sidecar: &Name) -> Vec<PathBuf> {
+    let files =
+        ["json", "json.bad", "json.new", "lock"].map(|end| directory.join(format!("{sidecar}.{end}")));
+    files.into_iter().filter(|file| file.symlink_metadata().is_ok()).collect()
+}
+
+/// Removes what is kept of a sidecar. A helper that starts meanwhile is refused, and systemd starts it again.
+pub fn forget(directory: &Path, sidecar: &Name) -> io::Result<Result<(), Refused>> {
+    if kept(directory, sidecar).is_empty() {
+        return Ok(Ok(()));
+    }
+    let _lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string())? {
+        Ok(lock) => lock,
+        Err(holder) => return Ok(Err(Refused::Taken(holder))),
+    };
+    // The lock was made by us if it was not among them.
+    for file in kept(directory, sidecar) {
+        fs::remove_file(file)?;
+    }
+    Ok(Ok(()))
+}
+
+/// Whether a record was written in this boot of the machine.
+pub fn is_of_this_boot(record: &Record) -> bool {
+    record.boot_id == boot_id()
+}
+
+/// Where the state file of a sidecar is.
+pub fn path(directory: &Path, sidecar: &Name) -> PathBuf {
+    directory.join(format!("{sidecar}.json"))
+}
+
+fn lock_path(directory: &Path, sidecar: &Name) -> PathBuf {
+    directory.join(format!("{sidecar}.lock"))
 }
 
 fn read(path: &Path) -> io::Result<Option<Record>> {
@@ -184,11 +235,17 @@ fn read(path: &Path) -> io::Result<Option<Record>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let record: Record = serde_json::from_slice(&text)?;
-    match record.version {
-        VERSION => Ok(Some(record)),
+    // Before the rest, which another version may have in another form.
+    match serde_json::from_slice::<Versioned>(&text)?.version {
+        VERSION => Ok(Some(serde_json::from_slice(&text)?)),
         other => Err(io::Error::new(ErrorKind::InvalidData, format!("version {other}, not {VERSION}"))),
     }
+}
+
+/// What a state file of any version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// A reader sees the old record or the new one; it need not survive a power cut, which ends all that it tells of.
@@ -198,11 +255,6 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(record)?)?;
     file.write_all(b"\n")?;
     fs::rename(fresh, path)
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as u64
 }
 
 /// random(4): a fresh id at each boot; empty where there is no /proc.
@@ -230,6 +282,18 @@ mod tests {
         let written = state.record().clone();
         drop(state);
         assert_eq!(*open(directory.path()).0.record(), written);
+    }
+
+    #[test]
+    fn it_wakes_since_it_waits_for_its_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.since_ms = 1);
+        state.update(|record| record.why = Why::Turn { group: "gpu0".into() });
+        let since_ms = state.record().since_ms;
+        assert!(since_ms > 1, "not since it fell asleep");
+        state.update(|record| record.why = Why::Requires { sidecars: Vec::new() });
+        assert_eq!(state.record().since_ms, since_ms, "it wakes all the same");
     }
 
     #[test]
@@ -262,6 +326,50 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_another_version_is_refused_for_that_whatever_else_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("web.json");
+        fs::write(&path, "{\"version\":2,\"state\":{\"name\":\"hibernating\"}}").unwrap();
+        let refused = look(directory.path(), &Name::new("web").unwrap()).unwrap_err();
+        assert_eq!(refused.to_string(), "version 2, not 1");
+    }
+
+    /// As if so much more time had passed since the last count.
+    fn pass(state: &mut StateFile, time: Duration) {
+        state.counted -= time;
+    }
+
+    #[test]
+    fn time_awake_is_written_even_if_nothing_else_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| (record.state, record.why) = (State::Awake, Why::Never));
+        let stored = || look(directory.path(), &Name::new("web").unwrap()).unwrap().unwrap();
+        let first = stored();
+        state.update(|_| {});
+        assert_eq!(stored(), first, "too little to be worth a write");
+        pass(&mut state, Duration::from_secs(10));
+        state.update(|_| {});
+        assert!((10_000..20_000).contains(&stored().totals.awake_ms), "{:?}", stored());
+    }
+
+    #[test]
+    fn parts_of_a_millisecond_are_not_lost_and_no_count_overflows() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.state = State::Awake);
+        for connections in 1..=1_000 {
+            pass(&mut state, Duration::from_micros(1_900));
+            state.update(|record| record.connections = connections);
+        }
+        assert!(state.record().totals.awake_ms >= 1_900, "{:?}", state.record());
+        state.update(|record| record.totals.awake_ms = u64::MAX - 1);
+        pass(&mut state, Duration::from_secs(10));
+        state.update(|_| {});
+        assert_eq!(state.record().totals.awake_ms, u64::MAX);
+    }
+
+    #[test]
     fn the_second_helper_is_told_who_has_it() {
         let directory = tempfile::tempdir().unwrap();
         let first = open(directory.path());
@@ -277,5 +385,25 @@ mod tests {
         assert!(matches!(kept, Kept::InMemory(_)));
         state.update(|record| record.state = State::Awake);
         assert_eq!(state.record().state, State::Awake);
+    }
+
+    #[test]
+    fn a_sidecar_is_forgotten_only_without_a_helper() {
+        let directory = tempfile::tempdir().unwrap();
+        let web = Name::new("web").unwrap();
+        assert!(forget(directory.path(), &web).unwrap().is_ok());
+        assert!(kept(directory.path(), &web).is_empty(), "not even a lock was made");
+        let (mut state, _) = open(directory.path());
+        state.update(|record| record.failures = 1);
+        fs::write(directory.path().join("web2.json"), "").unwrap();
+        let before = kept(directory.path(), &web);
+        let refused = forget(directory.path(), &web).unwrap().unwrap_err();
+        assert!(refused.to_string().contains(&process::id().to_string()), "{refused}");
+        assert_eq!(kept(directory.path(), &web), before);
+        drop(state);
+        forget(directory.path(), &web).unwrap().unwrap();
+        let left: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["web2.json"]);
     }
 }

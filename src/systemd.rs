@@ -64,6 +64,24 @@ pub fn take_sockets() -> Result<Sockets, Unusable> {
     if wrong.is_empty() { Ok(sockets) } else { Err(Unusable(wrong)) }
 }
 
+/// Takes whatever listening sockets systemd passed; their names do not matter. Call it as [`take_sockets`].
+pub fn take_listeners() -> Result<Vec<OwnedFd>, Unusable> {
+    let mut passed = ListenFd::from_env();
+    if passed.len() == 0 {
+        let why = "no sockets were passed: start it through its socket unit (systemctl start rouse-metrics.socket) \
+                   or with systemd-socket-activate";
+        return Err(Unusable(vec![why.into()]));
+    }
+    let (mut sockets, mut wrong) = (Vec::new(), Vec::new());
+    for index in 0..passed.len() {
+        match take_listener(&mut passed, index) {
+            Ok(socket) => sockets.push(socket),
+            Err(why) => wrong.push(format!("fd {}: {why}", FIRST_FD + index)),
+        }
+    }
+    if wrong.is_empty() { Ok(sockets) } else { Err(Unusable(wrong)) }
+}
+
 /// One name for each fd, in the order of the fds.
 fn pair(names: Option<&str>, fds: usize, first: usize) -> Result<Vec<String>, Unusable> {
     let refuse = |why: String| Err(Unusable(vec![why]));
@@ -129,7 +147,7 @@ pub fn notify_ready() {
 
 /// The line that `systemctl status` shows.
 pub fn notify_status(status: &str) {
-    notify(&[NotifyState::Status(status)]);
+    notify(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// The helper leaves, with a last line for `systemctl status`.
@@ -154,9 +172,19 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
+/// The end of a line would begin another notification, and the text may hold an engine's own words.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::pair;
+    use super::{one_line, pair};
+
+    #[test]
+    fn a_status_is_one_notification_whatever_its_text() {
+        assert_eq!(one_line("wake failed: no\nMAINPID=1\r\x1b[2J"), "wake failed: no MAINPID=1  [2J");
+    }
 
     fn names(names: &str, fds: usize) -> Result<Vec<String>, String> {
         pair(Some(names), fds, 3).map_err(|error| error.to_string())

@@ -62,7 +62,9 @@ pub async fn start(place: Place<'_>, id: &str, since: Instant, room: &mut Room) 
             started = &mut start => return started,
             () = room.gather_while_patient(settings.wake_timeout, since) => {
                 let reason = format!("the engine has not answered the start within {}", took(settings.wake_timeout));
-                let clients = room.turn_away(&Refusal::failed(&reason));
+                let refusal = Refusal::failed(&reason);
+                let clients = room.turn_away(&refusal);
+                room.answer_sleepers(Err(&refusal));
                 events::wake_failed(settings, &reason, clients, "the start goes on", "");
             }
         }

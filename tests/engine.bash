@@ -24,6 +24,18 @@ install_engine() {
         install ip iproute2 && install pgrep procps && install systemd-socket-activate systemd
 }
 
+# promtool alone, out of Debian's prometheus, whose service would start with the package. Its tests are skipped where it cannot
+# be had.
+fetch_promtool() {
+    local folder=$cache/promtool
+    if [[ ! -x $folder/usr/bin/promtool ]]; then
+        rm -rf "$folder" && mkdir -p "$folder" || return 0
+        [[ -e $work/updated ]] || { apt-get update -q && touch "$work/updated"; }
+        (cd "$work" && apt-get download -q prometheus && dpkg -x prometheus_*.deb "$folder") || return 0
+    fi
+    export ROUSE_TEST_PROMTOOL=$folder/usr/bin/promtool
+}
+
 # A bridge of its own: two engines on docker0 hand out the same addresses, and one that has once used docker0 deletes it
 # when it starts on another bridge, under the feet of the machine's own engine.
 choose_bridge() {

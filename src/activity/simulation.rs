@@ -15,6 +15,7 @@ use proptest::test_runner::TestCaseResult;
 use tokio::time::Instant;
 
 use super::{Activity, Next, Rules, Seen, Sight, Step};
+use crate::why::Holder;
 use act::{Act, acts, rules};
 use world::{LONGEST, World};
 
@@ -110,7 +111,7 @@ impl Life {
         Sight {
             open: self.world.open.clone(),
             last_use: self.connections_last_use,
-            holders: vec!["somebody".to_owned(); self.world.holds],
+            holders: vec![Holder::named("somebody"); self.world.holds],
             paused: self.knows_frozen,
         }
     }

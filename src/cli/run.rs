@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::runtime::{Builder, LocalOptions};
-
-use super::EX_CONFIG;
+use super::{EX_CONFIG, runtime};
 use crate::helper::{self, End};
 use crate::{journal, limits, systemd};
 
@@ -20,15 +18,7 @@ pub fn run(config: Option<&Path>) -> ExitCode {
             return EX_CONFIG.into();
         }
     };
-    // One thread, so that state needs no locks; what it moves, it moves in the kernel.
-    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(target: "rouse", "cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(helper::run(sockets, config)) {
+    match runtime::block_on(helper::run(sockets, config)).and_then(|ended| ended) {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Refused) => ExitCode::FAILURE,
         Err(error) => {

@@ -122,6 +122,6 @@ pub(super) fn written(key: &str) -> String {
 }
 
 /// The key of the table of the sidecar `name`.
-pub(super) fn table_key(name: &Name) -> String {
+pub fn table_key(name: &Name) -> String {
     format!("sidecar.{}", written(name.as_str()))
 }

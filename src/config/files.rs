@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Concerns, Error, Wrong};
@@ -23,6 +24,13 @@ pub(super) fn find(base: &Path, errors: &mut Vec<Error>) -> Vec<PathBuf> {
         Ok(found) => files.extend(found),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => errors.push(unreadable(&directory, &error)),
+    }
+    // A pipe that is given by --config has somebody at its other end; one that lies about would be waited for without end.
+    let is_pipe = |file: &PathBuf| fs::metadata(file).is_ok_and(|metadata| metadata.file_type().is_fifo());
+    let (pipes, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_pipe);
+    for pipe in pipes {
+        let wrong = Wrong::new("is a pipe, so it was not read", "a TOML file");
+        errors.push(Place::start_of(&pipe).error("", wrong, Concerns::All));
     }
     files
 }
@@ -155,5 +163,17 @@ mod tests {
         fs::write(base.join("latin1.toml"), b"a = 1\n# \xc3\xa4 caf\xe9").unwrap();
         assert!(complaint(&base.join("latin1.toml")).contains("latin1.toml:2:8: not UTF-8"));
         fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_that_lies_about_is_an_error_and_is_not_waited_for() {
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir(base.path().join("rouse.d")).unwrap();
+        let pipe = base.path().join("rouse.d/web.toml");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut errors = Vec::new();
+        assert_eq!(find(base.path(), &mut errors), Vec::<PathBuf>::new());
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        assert!(error.file == pipe && error.to_string().contains("is a pipe"), "{error}");
     }
 }

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::name::Name;
 
-pub use error::Error;
+pub use error::{Error, table_key};
 pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WakeOn, WhenLate};
+pub use source::Place;
 use source::Source;
+pub use suggest::closest;
 use walk::{Table, Walk};
 
 mod clash; // what is defined twice
@@ -28,6 +30,8 @@ mod walk; // the tables, key by key
 #[cfg(test)]
 mod annotated; // packaging/rouse.toml holds what it says
 #[cfg(test)]
+mod documented; // rouse.toml(5) has every key and its default
+#[cfg(test)]
 mod golden; // each case in tests/config, and what is said about it
 #[cfg(test)]
 mod properties; // whatever a file holds, reading it ends well
@@ -35,6 +39,7 @@ mod properties; // whatever a file holds, reading it ends well
 /// The checked configuration.
 #[derive(Debug)]
 pub struct Config {
+    shared: Vec<PathBuf>,
     errors: Vec<Error>,
     template: sidecar::Template,
     tables: BTreeMap<Name, Table>,
@@ -53,7 +58,19 @@ impl Config {
     /// Reads `rouse.toml` and `rouse.d/*.toml` in the directory `base`.
     pub fn read_in(base: &Path) -> Config {
         let mut errors = Vec::new();
-        Config::of(files::find(base, &mut errors), errors)
+        let files = files::find(base, &mut errors);
+        Config { shared: files.clone(), ..Config::of(files, errors) }
+    }
+
+    /// Reads the same as it would be with the files `added`, whose texts may replace those of files that are there.
+    pub fn read_with(base: &Path, added: &[(PathBuf, String)]) -> Config {
+        let mut errors = Vec::new();
+        let mut files = files::find(base, &mut errors);
+        files.retain(|file| added.iter().all(|(path, _)| path != file));
+        let mut sources: Vec<_> = files.iter().filter_map(|path| files::read(path, &mut errors)).collect();
+        files.extend(added.iter().map(|(path, _)| path.clone()));
+        sources.extend(added.iter().map(|(path, text)| Source::new(path.clone(), text.clone())));
+        Config::from_sources(&files, sources, errors)
     }
 
     fn of(files: Vec<PathBuf>, mut errors: Vec<Error>) -> Config {
@@ -69,7 +86,12 @@ impl Config {
         // Only the directory itself can be missing among the files, and it comes after them.
         let rank = |file: &Path| files.iter().position(|other| other == file).unwrap_or(usize::MAX);
         errors.sort_by_cached_key(|error| (rank(&error.file), error.line, error.column));
-        Config { errors, template, tables }
+        Config { shared: Vec::new(), errors, template, tables }
+    }
+
+    /// The files that every helper reads too; none where one was given instead of them.
+    pub fn shared(&self) -> &[PathBuf] {
+        &self.shared
     }
 
     /// Everything that is wrong, in the order of files and lines.
@@ -80,6 +102,11 @@ impl Config {
     /// The sidecars that have a table.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.tables.keys()
+    }
+
+    /// Where the table of the sidecar `name` begins, if it has one.
+    pub fn table(&self, name: &Name) -> Option<&Place> {
+        self.tables.get(name)?.places.first()
     }
 
     /// The settings of one sidecar, the defaults where it has no table; or the errors that concern it.

@@ -16,9 +16,12 @@ pub(super) struct Source {
 
 /// A line and a column of one file, both counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
+    /// The file, as it was named when it was opened.
     pub file: PathBuf,
+    /// Counted from 1.
     pub line: usize,
+    /// Counted in characters, from 1.
     pub column: usize,
 }
 

@@ -1,7 +1,7 @@
 //! The key that was meant.
 
-/// The one of `known` that `key` is most likely a slip of.
-pub(super) fn closest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The one of `known` that `key`, of a file or a command line, is most likely a slip of.
+pub fn closest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     // A long key has few near neighbours, and the distance below is quadratic.
     if key.len() > 40 {
         return None;

@@ -14,22 +14,21 @@ use tokio::net::UnixStream;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::timeout;
 
-use super::{PLAIN, is_plain};
 use crate::calls::{Refusal, RefusalKind};
 use crate::holds::{self, Hold};
 use crate::name::Name;
+use crate::shown::Shown;
 
 /// How long a helper may take to answer; a start alone has five minutes.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// A refusal is two sentences.
-const MAX_REFUSAL: usize = 64 << 10;
+/// A refusal is two sentences, and what a sidecar does is told in less than this too.
+const MAX_ANSWER: usize = 64 << 10;
 
-/// Wakes the sidecar behind `socket` and keeps it awake until the hold is dropped. Cancelling it gives up the wish.
-pub async fn hold(socket: &Path, name: &Name, by: &str) -> Result<Hold, Refusal> {
-    if !is_plain(by) {
-        return Err(Refusal::new(RefusalKind::Failed, format!("{by:?} cannot name who holds"), PLAIN));
-    }
-    let Open { connection, mut body } = ask(socket, name, &format!("hold?by={by}")).await?;
+/// Wakes the sidecar behind `socket` and keeps it awake until the hold is dropped: for the sidecar that requires it, or for this process. Cancelling it gives
+/// up the wish.
+pub async fn hold(socket: &Path, name: &Name, required_by: Option<&Name>) -> Result<Hold, Refusal> {
+    let call = required_by.map_or("/hold".into(), |other| format!("/hold?required_by={other}"));
+    let Open { connection, mut body } = ask(socket, name, Method::POST, &call).await?;
     let (hold, mut held) = holds::hold();
     // The hold lasts as long as this connection, and this task as long as either.
     spawn_local(async move {
@@ -43,9 +42,25 @@ pub async fn hold(socket: &Path, name: &Name, by: &str) -> Result<Hold, Refusal>
     Ok(hold)
 }
 
-/// Has the sidecar behind `socket` sleep, if nobody uses it, because `to` needs its group.
-pub async fn give_way(socket: &Path, name: &Name, to: &Name) -> Result<(), Refusal> {
-    ask(socket, name, &format!("yield?to={to}")).await.map(drop)
+/// Makes a call, such as `touch` or `yield?to=web`, and reads the whole answer.
+pub async fn call(socket: &Path, name: &Name, call: &str) -> Result<Bytes, Refusal> {
+    let open = ask(socket, name, Method::POST, &format!("/{call}")).await?;
+    whole(open, socket, name).await
+}
+
+/// What the sidecar behind `socket` does. It is not woken, though its helper may be started.
+pub async fn show(socket: &Path, name: &Name) -> Result<Shown, Refusal> {
+    let text = whole(ask(socket, name, Method::GET, "").await?, socket, name).await?;
+    serde_json::from_slice(&text)
+        .map_err(|error| failed(name, format!("the answer on {} cannot be read: {error}", socket.display())))
+}
+
+async fn whole(open: Open, socket: &Path, name: &Name) -> Result<Bytes, Refusal> {
+    let Open { connection: _connection, body } = open;
+    match Limited::new(body, MAX_ANSWER).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) => Err(failed(name, format!("the call on {} broke off: {error}", socket.display()))),
+    }
 }
 
 /// An answer of which only the head has been read.
@@ -55,23 +70,23 @@ struct Open {
     body: Incoming,
 }
 
-async fn ask(socket: &Path, name: &Name, call: &str) -> Result<Open, Refusal> {
-    timeout(PATIENCE, exchange(socket, name, call)).await.unwrap_or_else(|_| {
+async fn ask(socket: &Path, name: &Name, method: Method, call: &str) -> Result<Open, Refusal> {
+    timeout(PATIENCE, exchange(socket, name, method, call)).await.unwrap_or_else(|_| {
         let late =
             format!("no answer within {} on {}", humantime::format_duration(PATIENCE), socket.display());
         Err(failed(name, late))
     })
 }
 
-async fn exchange(socket: &Path, name: &Name, call: &str) -> Result<Open, Refusal> {
+async fn exchange(socket: &Path, name: &Name, method: Method, call: &str) -> Result<Open, Refusal> {
     let broken = |error| failed(name, format!("the call on {} broke off: {error}", socket.display()));
     let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, name, &error))?;
     let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut connection = JoinSet::new();
     connection.spawn_local(async { drop(driver.await) });
     let request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("/v1/sidecars/{name}/{call}"))
+        .method(method)
+        .uri(format!("/v1/sidecars/{name}{call}"))
         .header(HOST, "rouse")
         .body(Empty::<Bytes>::new())
         .map_err(|error| failed(name, format!("{call} cannot be asked: {error}")))?;
@@ -80,7 +95,7 @@ async fn exchange(socket: &Path, name: &Name, call: &str) -> Result<Open, Refusa
     if status == StatusCode::OK {
         return Ok(Open { connection, body });
     }
-    let text = match Limited::new(body, MAX_REFUSAL).collect().await {
+    let text = match Limited::new(body, MAX_ANSWER).collect().await {
         Ok(whole) => whole.to_bytes(),
         Err(_) => Bytes::new(),
     };

@@ -1,10 +1,13 @@
 //! What the control socket refuses, and with which status.
 
+use std::time::Duration;
+
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::body::{Body, json};
 use crate::calls::{Directory, Refusal, RefusalKind};
+use crate::journal::took;
 use crate::name::Name;
 
 /// A refusal on its way to an HTTP caller.
@@ -22,7 +25,7 @@ impl Refused {
 
     /// No call is at this path.
     pub fn no_such_path(path: &str) -> Refused {
-        let hint = "ask for /v1/sidecars/NAME/hold or /v1/sidecars/NAME/yield";
+        let hint = "GET /v1/sidecars/NAME, or POST /v1/sidecars/NAME/{wake,sleep,touch,hold,yield}";
         Refused::new(StatusCode::NOT_FOUND, format!("nothing is at {path:?}"), hint.into())
     }
 
@@ -45,10 +48,22 @@ impl Refused {
         Refused::new(StatusCode::BAD_REQUEST, error, hint.into())
     }
 
-    /// A call that is planned.
-    pub fn not_yet(name: &Name) -> Refused {
-        let hint = format!("POST /v1/sidecars/{name}/hold wakes it, as a connection to its own port does");
-        Refused::new(StatusCode::NOT_IMPLEMENTED, "this version answers only hold and yield".into(), hint)
+    /// No call has a body of this size.
+    pub fn too_large(most: u64) -> Refused {
+        let error = format!("a body of more than {most} bytes");
+        Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error, "no call needs one".into())
+    }
+
+    /// So many hold already.
+    pub fn too_many(most: usize) -> Refused {
+        let error = format!("{most} callers keep its helper's sidecars awake, or wait for that");
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, error, "let one of them end first".into())
+    }
+
+    /// It is not known yet what the sidecar does.
+    pub fn unknown(after: Duration) -> Refused {
+        let error = format!("its helper has not found out within {} what it does", took(after));
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, error, "does the engine answer?".into())
     }
 
     /// The answer that says so.

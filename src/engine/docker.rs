@@ -225,7 +225,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn parse<'a, T: Deserialize<'a>>(call: String, answer: &'a Answer) -> Result<T, Error> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(call: String, answer: &'a Answer) -> Result<T, Error> {
     serde_json::from_slice(&answer.body).map_err(|error| Error::Garbled { call, what: error.to_string() })
 }
 

@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
+use super::health::{Health, Healthcheck};
 use super::network::NetworkSettings;
+use super::origin::Labels;
+use super::ports::{Exposed, Ports};
 
 /// The digits of an id that the engine's tools show: nobody has that for a name by chance.
 const SHORT_ID: usize = 12;
@@ -27,16 +30,16 @@ pub struct Container {
     /// The engine's id, 64 hexadecimal digits.
     pub id: String,
     name: Option<String>,
-    state: State,
+    pub(super) state: State,
     restart_count: Option<u32>,
-    config: Option<Config>,
+    pub(super) config: Option<Config>,
     pub(super) host_config: Option<HostConfig>,
     pub(super) network_settings: Option<NetworkSettings>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct State {
+pub(super) struct State {
     running: bool,
     paused: bool,
     restarting: bool,
@@ -46,41 +49,27 @@ struct State {
     error: Option<String>,
     started_at: Option<String>,
     finished_at: Option<String>,
-    health: Option<Health>,
+    pub(super) health: Option<Health>,
 }
 
+/// What its image and its creator have said of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Health {
-    status: Option<String>,
-    failing_streak: Option<i64>,
-    log: Option<Vec<Check>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Check {
-    exit_code: i64,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Config {
+pub(super) struct Config {
     stop_signal: Option<String>,
     tty: Option<bool>,
-    healthcheck: Option<Healthcheck>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Healthcheck {
-    test: Option<Vec<String>>,
+    pub(super) healthcheck: Option<Healthcheck>,
+    pub(super) exposed_ports: Option<Exposed>,
+    pub(super) labels: Option<Labels>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HostConfig {
     pub(super) network_mode: Option<String>,
+    /// What it publishes while it runs, known of one that is stopped too.
+    pub(super) port_bindings: Option<Ports>,
+    auto_remove: Option<bool>,
     restart_policy: Option<RestartPolicy>,
 }
 
@@ -91,11 +80,16 @@ struct RestartPolicy {
 }
 
 impl Container {
+    /// What it is called, as people write it; its id where nothing is known.
+    pub fn name(&self) -> &str {
+        let name = self.name.as_deref().unwrap_or(&self.id);
+        name.strip_prefix('/').unwrap_or(name)
+    }
+
     /// Whether it was meant by `name`: the engine also takes the first digits of an id for one, and a sidecar called `db`
     /// shall not wake a stranger.
     pub fn is_called(&self, name: &str) -> bool {
-        let own = self.name.as_deref().unwrap_or_default();
-        means(name, own.strip_prefix('/').unwrap_or(own), &self.id)
+        means(name, self.name(), &self.id)
     }
 
     /// Running and able to answer: not frozen, not between two tries of its restart policy.
@@ -156,17 +150,9 @@ impl Container {
         policy.and_then(|policy| policy.name.as_deref()) == Some("always")
     }
 
-    /// Whether its HEALTHCHECK has passed in this run.
-    pub fn is_healthy(&self) -> bool {
-        let Some(health) = &self.state.health else { return false };
-        match health.status.as_deref() {
-            Some("healthy") => true,
-            // A pause makes it so until the next check, whatever the last one was.
-            Some("unhealthy") if health.failing_streak == Some(0) => {
-                health.log.iter().flatten().last().is_some_and(|check| check.exit_code == 0)
-            }
-            _ => false,
-        }
+    /// Whether the engine deletes it when it has stopped (`docker run --rm`).
+    pub fn is_deleted_when_stopped(&self) -> bool {
+        self.host_config.as_ref().and_then(|host| host.auto_remove).unwrap_or_default()
     }
 
     /// Whether somebody who sends it this signal means to end it: all do but those that programs take for other things, and
@@ -176,13 +162,6 @@ impl Container {
         let Some((number, name)) = other.iter().find(|(number, _)| *number == signal) else { return true };
         let own = self.config.as_ref().and_then(|config| config.stop_signal.as_deref()).unwrap_or_default();
         own.strip_prefix("SIG").unwrap_or(own) == *name || own == number.to_string()
-    }
-
-    /// Whether it has a HEALTHCHECK at all.
-    pub fn has_healthcheck(&self) -> bool {
-        let check = self.config.as_ref().and_then(|config| config.healthcheck.as_ref());
-        let test = check.and_then(|check| check.test.as_deref()).unwrap_or_default();
-        test.first().is_some_and(|kind| kind != "NONE")
     }
 
     /// Whether its log is one raw stream: with a terminal the engine does not mark stdout and stderr.

@@ -8,7 +8,11 @@ mod watch; // what happens to one container, across renames and restarts of the 
 mod events; // how the engine tells that
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
-mod network; // where it can be reached
+mod health; // its HEALTHCHECK
+mod network; // how it is connected, and where it can be dialled
+mod ports; // its ports, and where they are published
+mod origin; // who has made it
+mod list; // containers as the engine lists them
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +22,9 @@ pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
 pub use inspect::Container;
-pub use network::Location;
+pub use list::Listed;
+pub use network::{Location, Network};
+pub use ports::Publication;
 pub use watch::{Change, Watch};
 
 /// Why the engine did not do what it was asked for.

@@ -1,11 +1,12 @@
-//! Where a container can be reached: its networks and its published ports.
+//! How a container is connected, and where it can be dialled.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
 use super::Container;
+use super::ports::Ports;
 
 /// Where a container can be dialled.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,24 +28,31 @@ pub enum Location {
     Nowhere(String),
 }
 
+/// How a container is connected, whether it runs or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// It has addresses of its own in these networks; the one it was created in comes first.
+    Own(Vec<String>),
+    /// It shares the host's.
+    Host,
+    /// It shares that of the container with this id or name.
+    Of(String),
+    /// Behind a process of its user (`pasta`, `slirp4netns`): only published ports can be reached.
+    Userspace(String),
+    /// Not at all, or in a way that leaves no address to dial.
+    Nowhere(String),
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
-    networks: Option<BTreeMap<String, Network>>,
-    ports: Option<BTreeMap<String, Option<Vec<Binding>>>>,
-}
-
-/// One address of the host behind which a port of the container is.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Binding {
-    host_ip: Option<String>,
-    host_port: Option<String>,
+    networks: Option<BTreeMap<String, Endpoint>>,
+    pub(super) ports: Option<Ports>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Network {
+struct Endpoint {
     #[serde(rename = "IPAddress")]
     ip_address: Option<String>,
     #[serde(rename = "GlobalIPv6Address")]
@@ -52,68 +60,70 @@ struct Network {
 }
 
 impl Container {
+    /// How it is connected.
+    pub fn network(&self) -> Network {
+        let mode = self.network_mode();
+        if let Some(other) = mode.strip_prefix("container:") {
+            return Network::Of(other.to_owned());
+        }
+        // Podman appends options: "pasta:--mtu,1500".
+        match mode.split(':').next().unwrap_or_default() {
+            "host" => return Network::Host,
+            kind @ ("pasta" | "slirp4netns") => return Network::Userspace(kind.to_owned()),
+            "none" | "ns" => return Network::Nowhere(mode.to_owned()),
+            _ => {}
+        }
+        let mut names: Vec<String> = self.networks().map(str::to_owned).collect();
+        // The sort keeps the order of the names otherwise.
+        names.sort_by_key(|name| name != mode);
+        if names.is_empty() { Network::Nowhere(mode.to_owned()) } else { Network::Own(names) }
+    }
+
+    /// The networks that it is in; known of one that is stopped too.
+    pub fn networks(&self) -> impl Iterator<Item = &str> {
+        self.endpoints().map(|(name, _)| name)
+    }
+
     /// Where to dial it: the first network by name with an address, or `wanted`; IPv4 first.
     pub fn location(&self, wanted: Option<&str>) -> Location {
-        let mode =
-            self.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default();
-        let networks = self.network_settings.as_ref().and_then(|settings| settings.networks.clone());
-        let networks = networks.unwrap_or_default();
-        if let Some(other) = mode.strip_prefix("container:") {
-            return Location::Of(other.to_owned());
+        match self.network() {
+            Network::Of(other) => return Location::Of(other),
+            Network::Host => return Location::Host,
+            Network::Own(_) | Network::Userspace(_) | Network::Nowhere(_) => {}
         }
-        if mode == "host" {
-            return Location::Host;
-        }
-        if let Some(wanted) = wanted.filter(|wanted| !networks.contains_key(*wanted)) {
-            let names: Vec<&str> = networks.keys().map(String::as_str).collect();
+        if let Some(wanted) = wanted.filter(|wanted| !self.networks().any(|name| name == *wanted)) {
+            let names: Vec<&str> = self.networks().collect();
             return Location::Nowhere(format!(
                 "it is not in network {wanted:?}, only in {}: correct `network`",
                 if names.is_empty() { "none".into() } else { names.join(", ") }
             ));
         }
-        let mut found = networks
-            .iter()
+        let mut found = self
+            .endpoints()
             .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
-            .filter_map(|(name, network)| Some((name.clone(), network.address()?)));
+            .filter_map(|(name, endpoint)| Some((name.to_owned(), endpoint.address()?)));
         match found.next() {
             Some((network, ip)) => {
                 Location::Own { ip, network, others: found.map(|(name, _)| name).collect() }
             }
             None => Location::Nowhere(format!(
-                "it has no address (network mode {mode:?}): give it a network, or set `address`"
+                "it has no address (network mode {:?}): give it a network, or set `address`",
+                self.network_mode()
             )),
         }
     }
 
-    /// The container's port, if `address` is where it is published on this host; engines tell that only while it runs.
-    ///
-    /// A port that is published on every address (`HostIp` empty, `0.0.0.0` or `::`) is taken to be behind any, loopback too.
-    pub fn publishes(&self, address: &SocketAddr) -> Option<u16> {
-        let ports = self.network_settings.as_ref()?.ports.as_ref()?;
-        ports.iter().find_map(|(port, bindings)| {
-            let port = port.strip_suffix("/tcp")?.parse().ok()?;
-            bindings.iter().flatten().any(|binding| binding.is_reached_by(address)).then_some(port)
-        })
+    fn endpoints(&self) -> impl Iterator<Item = (&str, &Endpoint)> {
+        let networks = self.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        networks.into_iter().flatten().map(|(name, endpoint)| (name.as_str(), endpoint))
+    }
+
+    fn network_mode(&self) -> &str {
+        self.host_config.as_ref().and_then(|host| host.network_mode.as_deref()).unwrap_or_default()
     }
 }
 
-impl Binding {
-    fn is_reached_by(&self, address: &SocketAddr) -> bool {
-        let port = self.host_port.as_deref().and_then(|port| port.parse().ok());
-        let wanted = address.ip().to_canonical();
-        let ip = match self.host_ip.as_deref().unwrap_or_default() {
-            // The engine's proxy on `::` takes IPv4 as well.
-            "" | "::" => true,
-            ip => ip.parse().is_ok_and(|ip: IpAddr| match ip.is_unspecified() {
-                true => wanted.is_ipv4(),
-                false => ip.to_canonical() == wanted,
-            }),
-        };
-        ip && port == Some(address.port())
-    }
-}
-
-impl Network {
+impl Endpoint {
     fn address(&self) -> Option<IpAddr> {
         let parse = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
         parse(&self.ip_address).or_else(|| parse(&self.global_ipv6_address))
@@ -122,7 +132,7 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use super::{Container, Location};
+    use super::{Container, Location, Network};
 
     fn container(mode: &str, networks: &str) -> Container {
         let text = format!(
@@ -162,25 +172,20 @@ mod tests {
     }
 
     #[test]
-    fn a_published_port_is_known_by_its_address_on_the_host() {
-        let text = r#"{"Id":"abc","State":{},"NetworkSettings":{"Ports":{
-            "53/udp":[{"HostIp":"","HostPort":"18053"}],
-            "80/tcp":[{"HostIp":"0.0.0.0","HostPort":"18080"},{"HostIp":"::","HostPort":"18081"}],
-            "443/tcp":[{"HostIp":"127.0.0.1","HostPort":"18443"}],
-            "81/tcp":[{"HostIp":"","HostPort":"18082"}],
-            "90/tcp":null}}}"#;
-        let web: Container = serde_json::from_str(text).unwrap();
-        let publishes = |address: &str| web.publishes(&address.parse().unwrap());
-        assert_eq!(publishes("127.0.0.1:18080"), Some(80));
-        assert_eq!(publishes("10.0.0.1:18080"), Some(80));
-        assert_eq!(publishes("[::ffff:127.0.0.1]:18080"), Some(80));
-        assert_eq!(publishes("[::1]:18080"), None);
-        assert_eq!(publishes("[::1]:18081"), Some(80));
-        assert_eq!(publishes("127.0.0.1:18443"), Some(443));
-        assert_eq!(publishes("127.0.0.2:18443"), None);
-        assert_eq!(publishes("127.0.0.1:18082"), Some(81));
-        assert_eq!(publishes("127.0.0.1:18053"), None, "not TCP");
-        assert_eq!(publishes("127.0.0.1:80"), None);
-        assert_eq!(container("none", "null").publishes(&"127.0.0.1:80".parse().unwrap()), None);
+    fn shared_and_userspace_networks_are_told_apart() {
+        let network = |mode: &str| container(mode, &format!(r#"{{"{mode}":{{}}}}"#)).network();
+        assert_eq!(network("host"), Network::Host);
+        assert_eq!(network("container:abc"), Network::Of("abc".into()));
+        assert_eq!(network("none"), Network::Nowhere("none".into()));
+        assert_eq!(network("pasta:--mtu,1500"), Network::Userspace("pasta".into()));
+        assert_eq!(network("slirp4netns"), Network::Userspace("slirp4netns".into()));
+        assert_eq!(network("default"), Network::Own(vec!["default".into()]));
+    }
+
+    #[test]
+    fn the_network_that_it_was_created_in_comes_first() {
+        let web = container("m", r#"{"a":{"IPAddress":"10.0.0.1"},"m":{},"z":{}}"#);
+        assert_eq!(web.network(), Network::Own(vec!["m".into(), "a".into(), "z".into()]));
+        assert_eq!(web.networks().collect::<Vec<_>>(), ["a", "m", "z"]);
     }
 }

@@ -123,8 +123,15 @@ impl Lane {
 impl Totals {
     /// One connection more.
     pub fn add(&mut self, meter: &Meter) {
-        self.connections += 1;
-        self.up += meter.up.bytes();
-        self.down += meter.down.bytes();
+        self.connections = self.connections.saturating_add(1);
+        self.up = self.up.saturating_add(meter.up.bytes());
+        self.down = self.down.saturating_add(meter.down.bytes());
+    }
+
+    /// What others have been.
+    pub fn join(&mut self, others: Totals) {
+        self.connections = self.connections.saturating_add(others.connections);
+        self.up = self.up.saturating_add(others.up);
+        self.down = self.down.saturating_add(others.down);
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{Seat, Sidecar};
-use crate::calls::{Refusal, RefusalKind};
+use crate::calls::{Call, Refusal, RefusalKind};
 use crate::config;
 use crate::engine::{Change, Error, Event, Watch};
 use crate::events;
+use crate::record::State;
 use crate::room::Room;
-use crate::state::State;
 use crate::wake::start;
+use crate::why::{Step, Why};
 
 /// How often a porch is looked at where clients stand who have sent nothing yet.
 const PORCH_PERIOD: Duration = Duration::from_secs(1);
@@ -29,7 +30,9 @@ impl Seat {
             };
             if told.as_ref() != Some(&errors) {
                 if let Some(first) = errors.first() {
-                    self.status.set(format!("configuration rejected: {first}"));
+                    let error = first.to_string();
+                    self.state.update(|record| record.why = Why::Rejected { error });
+                    self.status.say(self.state.record());
                 }
                 events::config_rejected(&self.name, &errors);
                 told = Some(errors);
@@ -41,9 +44,13 @@ impl Seat {
                     drop(self.listeners.accept().await);
                     self.listeners.reset_queued();
                 },
-                call = self.calls.next() => if !self.is_mended().await {
-                    let hint = "rouse check shows what is wrong with it";
-                    call.refuse(Refusal::new(RefusalKind::Failed, "its configuration is rejected", hint));
+                call = self.calls.next() => match call {
+                    Call::Tell(answer) => answer.give(()),
+                    call => if self.is_mended().await {
+                        self.calls.give_back(call);
+                    } else {
+                        call.refuse(rejected(self.settings.borrow().as_ref().err()));
+                    }
                 },
             }
         }
@@ -74,7 +81,7 @@ impl Sidecar {
                     start(self.place(), &id, Instant::now(), room).await.map(drop)
                 }
                 State::Sleeping if found.is_up() => {
-                    self.status.set(format!("going to sleep: stopping {}", self.settings.container));
+                    self.explain(Why::Stepping { step: Step::Sleep });
                     self.stop(&id, found.is_paused()).await
                 }
                 // It may be on its way, and would freeze the container under the hands of its next client.
@@ -99,27 +106,36 @@ impl Sidecar {
 
     /// Waits until somebody asks for it or its container is started by somebody else. Meanwhile the helper may leave.
     pub(super) async fn rest(&mut self, room: &mut Room, watch: &mut Watch) {
-        let text = "asleep, the next connection wakes it";
+        let container = self.settings.container.clone();
+        self.tell(|record| (record.why, record.container) = (Why::Unasked, container));
         while !room.is_asked() {
             let all_gone = self.remains.is_empty() && room.door().is_empty();
             if all_gone {
-                self.status.rest(text.into());
+                self.status.rest(self.state.record());
             } else {
-                self.status.set(text.into());
+                self.status.say(self.state.record());
             }
             tokio::select! {
                 biased;
                 // Who is let in is seen in no queue any more: the helper must not leave from here on.
                 () = self.listeners.client(), if all_gone => {}
                 () = room.asked() => break,
-                Some(_) = self.remains.join_next() => {}
+                Some(Ok(totals)) = self.remains.join_next() => self.count(totals),
                 change = watch.next() => if is_news(&change) { break },
                 Ok(()) = self.latest.changed() => break,
                 () = sleep(PORCH_PERIOD), if !all_gone => {}
             }
         }
-        self.status.set(text.into());
+        self.status.say(self.state.record());
     }
+}
+
+/// Why nothing can be done with a sidecar that has these errors.
+fn rejected(errors: Option<&Rc<[config::Error]>>) -> Refusal {
+    let first =
+        errors.and_then(|errors| errors.first()).map(|error| format!(": {error}")).unwrap_or_default();
+    let error = format!("its configuration is rejected{first}");
+    Refusal::new(RefusalKind::Failed, error, "rouse check shows all that is wrong")
 }
 
 /// Whether the container may be up now.

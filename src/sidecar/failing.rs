@@ -3,19 +3,22 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use super::Sidecar;
+use super::serve::STATUS_PERIOD;
 use crate::calls::Refusal;
+use crate::clock::{self, now_ms};
 use crate::connections::Connections;
 use crate::engine::Watch;
 use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
+use crate::record::State;
 use crate::room::{Room, Visit};
 use crate::route::Route;
 use crate::socket::Address;
-use crate::state::State;
+use crate::why::Why;
 
 /// The pause after a failed wake, which doubles with each one up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -47,21 +50,28 @@ impl Sidecar {
                 return;
             }
         }
-        let what = if failure.is_open() { "engine unreachable" } else { "wake failed" };
-        self.status.set(format!("{what}: {reason}; next try in {}", took(pause)));
+        let next_ms = clock::after(pause, now_ms());
         let refusal = Refusal::failed(&reason);
         let clients = room.turn_away(&refusal);
+        let mut is_asleep = false;
         if failure.is_open() {
+            room.answer_sleepers(Err(&refusal));
             self.tell_unreachable(&reason, clients);
+            let why = Why::EngineUnreachable { reason, address: None, next_ms: Some(next_ms) };
+            self.explain(why);
         } else {
             let dead = matches!(failure, Failure::Died { .. });
-            self.state.update(|record| {
+            self.tell(|record| {
                 record.failures = tries.saturating_add(1);
+                record.totals.wakes_failed = record.totals.wakes_failed.saturating_add(1);
+                record.note_failure(&reason);
+                record.why = Why::Failed { reason: reason.clone(), next_ms };
                 if dead || record.state == State::Waking {
                     record.state = State::Asleep;
                 }
             });
-            if self.state.record().state == State::Asleep {
+            is_asleep = self.state.record().state == State::Asleep;
+            if is_asleep {
                 self.requirements = None;
             }
             let next = format!("next try in {}", took(pause));
@@ -69,7 +79,7 @@ impl Sidecar {
             self.told = Some(reason);
         }
         tokio::select! {
-            () = room.turn_away_until(Instant::now() + pause, &refusal) => {}
+            () = room.turn_away_until(Instant::now() + pause, &refusal, is_asleep) => {}
             // An engine that is back need not be waited for any longer.
             () = watch.back() => {}
         }
@@ -86,14 +96,20 @@ impl Sidecar {
         watch: &mut Watch,
         connections: &mut Connections,
     ) {
-        self.status.set(format!("engine unreachable: clients are connected straight to {address}"));
+        self.explain(Why::EngineUnreachable {
+            reason: reason.to_owned(),
+            address: Some(address.to_string()),
+            next_ms: None,
+        });
         self.tell_unreachable(reason, 0);
         let refusal = Refusal::failed(reason);
         for client in room.open() {
             connections.dial(client.stream, address.clone(), None);
         }
         room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
+        room.answer_sleepers(Err(&refusal));
         let mut over = pin!(sleep(pause));
+        let mut period = interval(STATUS_PERIOD);
         loop {
             let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
@@ -103,10 +119,16 @@ impl Sidecar {
                 () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
                 // What a client wants of a frozen container has to wait.
                 () = connections.one_ended() => over.as_mut().reset(Instant::now() + pause),
+                _ = period.tick() => self.count_open(connections),
                 visit = room.visit(!full) => match visit {
                     Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
-                    Visit::Yield(_, answer) => answer.refuse(refusal.clone()),
+                    Visit::Sleeper(sleeper) => sleeper.answer.refuse(refusal.clone()),
+                    Visit::Touch(answer) => answer.give(()),
+                    Visit::Watcher(answer) => {
+                        self.count_open(connections);
+                        answer.give(());
+                    }
                 },
             }
         }

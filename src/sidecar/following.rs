@@ -64,7 +64,7 @@ impl Sidecar {
         up.container = found;
         // A pause or a stop that the engine has not answered has had its effect by now, or none.
         self.enter_as(up);
-        self.show(up, connections);
+        self.show(up, activity, connections);
         Found::Up
     }
 }

@@ -4,27 +4,27 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::following::Found;
 use super::questions::{Questions, Told};
-use super::yielding::Asker;
+use super::yielding::Sleepers;
 use super::{Sidecar, Up};
-use crate::activity::{Activity, Next, Rules, Sight, Step};
-use crate::calls::Answer;
+use crate::activity::{Activity, Next, Rules, Sight};
+use crate::calls::Refusal;
 use crate::config::Idle;
 use crate::connections::{Connections, Happening};
 use crate::engine::{Change, Container, Error, Event, Watch};
 use crate::failure::Failure;
-use crate::name::Name;
+use crate::record::State;
 use crate::room::{Room, Visit};
-use crate::state::State;
 use crate::wake::until_answering;
+use crate::why::{Step, Why};
 
 /// How often the status line follows the count of connections.
-const STATUS_PERIOD: Duration = Duration::from_secs(10);
+pub(super) const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
-/// away.
+/// away. And how soon it says that somebody uses or holds it.
 const SOON: Duration = Duration::from_millis(100);
 
 /// How long after a signal by somebody's hand a death is taken for what the signal was sent for: a stop may have a long grace.
@@ -37,8 +37,8 @@ pub enum End {
     Unused(Step),
     /// Frozen, and somebody wants something of it.
     Stirred,
-    /// Unused, and another one needs its group.
-    Yields(Name, Answer<()>),
+    /// Somebody wants it asleep, and nobody uses it, or that is no reason.
+    Unwanted(Sleepers),
     /// Ended, though not by us.
     Died {
         /// The container; none if it is not even there any more.
@@ -60,11 +60,14 @@ impl Sidecar {
     ) -> Result<End, Failure> {
         let mut look = pin!(sleep(Duration::ZERO));
         let mut questions = Questions::new(self.engine.clone(), self.settings.container.clone());
-        let mut asker = Asker::default();
+        let mut sleepers = Sleepers::default();
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
         activity.hurry(None);
+        room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
         let mut killed: Option<Instant> = None;
         let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
+        // When what is new is said at the latest: calls may come one after another.
+        let mut news: Option<Instant> = None;
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -84,13 +87,19 @@ impl Sidecar {
                     }
                     opened => opened?,
                 }
+                // By force, while it was waited for.
+                room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
+                look.as_mut().reset(Instant::now());
             }
             let full = connections.len() >= self.settings.max_connections;
             tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
                 biased;
                 change = watch.next() => match change {
-                    Change::Lost(error) => self.tell_unreachable(&error.to_string(), 0),
+                    Change::Lost(error) => {
+                        self.tell_unreachable(&error.to_string(), 0);
+                        look.as_mut().reset(Instant::now());
+                    }
                     Change::Happened(Event::Healthy) => {}
                     Change::Happened(Event::Killed(signal)) => if up.container.is_ended_by(signal) {
                         killed = Some(Instant::now());
@@ -109,16 +118,23 @@ impl Sidecar {
                     match told {
                         Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
                             Found::Up => watch.follow(&up.container.id),
-                            Found::Unknown => questions.look_again(),
+                            Found::Unknown => {
+                                questions.look_again();
+                                sleepers.refuse(&unsure(), activity);
+                            }
                             Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
                         },
                         Told::CpuTime(Ok((at, used))) => {
                             if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
-                                asker.refuse(&format!("busy: {percent} % CPU"), activity);
+                                let busy = format!("busy: {percent} % CPU");
+                                sleepers.refuse(&Refusal::in_use(&busy), activity);
                             }
                         }
                         Told::CpuTime(Err(error)) => {
                             questions.look_again();
+                            if error.is_open() {
+                                sleepers.refuse(&unsure(), activity);
+                            }
                             if questions.keep_being_refused() {
                                 self.warnings.of_stats(&self.settings, &error);
                                 activity.set(Rules { busy_cpu: None, ..self.rules() });
@@ -132,7 +148,10 @@ impl Sidecar {
                     Happening::Ended if self.settings.idle == Idle::Connections => connections.count_use(),
                     Happening::Ended => {}
                 },
-                () = self.holds.one_ended() => activity.count_use(Instant::now()),
+                () = self.holds.one_ended() => {
+                    activity.count_use(Instant::now());
+                    news.get_or_insert_with(|| Instant::now() + SOON);
+                }
                 Ok(()) = self.latest.changed() => {
                     self.retime();
                     activity.set(self.rules());
@@ -143,8 +162,13 @@ impl Sidecar {
                     yield_now().await;
                     let now = Instant::now();
                     let sight = self.sight(up, connections);
-                    asker.consider(now, &sight, activity);
-                    // Nothing is done on stale knowledge.
+                    if sleepers.consider(now, &sight, activity) {
+                        return Ok(End::Unwanted(sleepers));
+                    }
+                    // Nothing is done on stale knowledge, and an engine may be away for long.
+                    if !watch.is_subscribed() {
+                        sleepers.refuse(&unsure(), activity);
+                    }
                     let sure = questions.are_answered() && watch.is_subscribed();
                     match activity.next(now, &sight) {
                         Next::Wait(then) => look.as_mut().reset(then),
@@ -155,7 +179,7 @@ impl Sidecar {
                         // Where it is full, whoever is queued is served after the sleep rather than never.
                         Next::Take(step) if sure && (full || !room.is_asked()) => {
                             if questions.were_just_answered() {
-                                return Ok(asker.end(step));
+                                return Ok(sleepers.end(step));
                             }
                             questions.look();
                             look.as_mut().reset(now + SOON);
@@ -163,18 +187,37 @@ impl Sidecar {
                         Next::Measure | Next::Take(_) => look.as_mut().reset(now + SOON),
                     }
                 }
-                _ = period.tick() => self.show(up, connections),
+                () = sleep_until(news.unwrap_or_else(Instant::now)), if news.is_some() => {
+                    news = None;
+                    self.show(up, activity, connections);
+                }
+                _ = period.tick() => self.show(up, activity, connections),
                 visit = room.visit(!full) => match (visit, &up.route) {
-                    (Visit::Yield(to, answer), _) => {
-                        asker.comes(to, answer, activity);
+                    (Visit::Sleeper(sleeper), _) => {
+                        sleepers.add(sleeper, activity);
                         look.as_mut().reset(Instant::now());
+                    }
+                    (Visit::Touch(answer), _) => {
+                        activity.count_use(Instant::now());
+                        news.get_or_insert_with(|| Instant::now() + SOON);
+                        answer.give(());
+                    }
+                    (Visit::Watcher(answer), _) => {
+                        self.show(up, activity, connections);
+                        answer.give(());
                     }
                     // A frozen container accepts too: it is dialled while it thaws.
                     (Visit::Client(client), Some(route)) => if let Ok(address) = route.address(client.port) {
                         connections.dial(client.stream, address.clone(), route.grace(&address));
                     },
                     (Visit::Caller(caller), Some(_)) if !up.is_paused => {
-                        caller.answer.give(self.holds.take(&caller.by));
+                        let outlives_us = caller.lasting.is_some();
+                        self.give_hold(caller);
+                        if outlives_us {
+                            self.show(up, activity, connections);
+                        } else {
+                            news.get_or_insert_with(|| Instant::now() + SOON);
+                        }
                     }
                     (visit, Some(_)) => {
                         room.keep(visit);
@@ -196,15 +239,17 @@ impl Sidecar {
     ) -> Result<(), Failure> {
         let begun = Instant::now();
         let deadline = begun + self.settings.wake_timeout;
+        self.explain(Why::Unready { awaited: self.awaited() });
         let answering = until_answering(self.place(), room, watch, deadline).await?;
-        self.woken(&answering, begun, room);
+        // It was up already: how long that took tells nothing of a wake.
+        self.woken(&answering, begun, room, |_| {});
         connections.thaw();
         self.enter(State::Awake, Some(&answering.container));
         *up = self.admit(answering, room, connections);
         Ok(())
     }
 
-    fn sight(&self, up: &Up, connections: &Connections) -> Sight {
+    pub(super) fn sight(&self, up: &Up, connections: &Connections) -> Sight {
         Sight {
             open: connections.seen(),
             last_use: connections.last_use(),
@@ -212,9 +257,9 @@ impl Sidecar {
             paused: up.is_paused,
         }
     }
+}
 
-    pub(super) fn show(&self, up: &Up, connections: &Connections) {
-        let state = if up.is_paused { "paused" } else { "awake" };
-        self.status.set(format!("{state}, open connections: {}", connections.len()));
-    }
+/// Why nobody who wants it asleep can be told whether it is in use.
+fn unsure() -> Refusal {
+    Refusal::failed("the engine does not answer, and nobody else can tell what its container does")
 }

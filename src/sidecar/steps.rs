@@ -4,14 +4,14 @@ use tokio::time::Instant;
 
 use super::{Sidecar, Up};
 use crate::activity::Activity;
+use crate::calls::Cause;
 use crate::connections::Connections;
 use crate::engine::{Container, Error};
 use crate::events;
 use crate::failure::Failure;
 use crate::journal;
-use crate::name::Name;
+use crate::record::State;
 use crate::room::Room;
-use crate::state::State;
 use crate::wake::last_words;
 
 impl Sidecar {
@@ -73,29 +73,31 @@ impl Sidecar {
         events::paused(&self.settings, None, connections.len());
     }
 
-    /// Stops the container while the connections run on: because it is idle, or because another one needs the group. Whoever
+    /// Stops the container while the connections run on: because it is idle, or because somebody wants it asleep. Whoever
     /// comes meanwhile waits in the kernel's queue. False if the engine would not, or has not answered.
     pub(super) async fn sleep(
         &mut self,
         up: &mut Up,
         activity: &mut Activity,
-        to: Option<&Name>,
+        cause: Option<&Cause>,
         room: &mut Room,
         connections: &mut Connections,
     ) -> bool {
         let begun = Instant::now();
         // Written before it is asked for: a helper that ends here leaves the next one the stop to see through.
         self.enter(State::Sleeping, Some(&up.container));
-        self.status.set(format!("going to sleep: stopping {}", self.settings.container));
         let stopped = attended(connections, self.stop(&up.container.id, up.is_paused)).await;
         match stopped {
             Ok(()) | Err(Error::NoSuchContainer { .. }) => {
                 let stop = begun.elapsed();
                 connections.settle(room.asked()).await;
                 self.enter(State::Asleep, None);
-                match to {
-                    Some(to) => events::yielded(&self.settings, to, stop, connections.totals()),
-                    None => events::slept(&self.settings, stop, connections.totals()),
+                match cause {
+                    Some(Cause::Yield(to)) => events::yielded(&self.settings, to, stop, connections.totals()),
+                    Some(Cause::Told | Cause::Forced) => {
+                        events::slept(&self.settings, stop, connections.totals(), Some("told to"));
+                    }
+                    None => events::slept(&self.settings, stop, connections.totals(), None),
                 }
                 self.part_with(connections);
                 true
@@ -154,7 +156,7 @@ impl Sidecar {
         let stopped = (self.state.record().state == State::Sleeping).then(|| self.state.since());
         self.enter(State::Asleep, None);
         if let Some(since) = stopped {
-            events::slept(&self.settings, since, connections.totals());
+            events::slept(&self.settings, since, connections.totals(), None);
             return self.part_with(connections);
         }
         let (reason, log) = match &found {
@@ -163,7 +165,10 @@ impl Sidecar {
         };
         events::died(&self.settings, &reason, connections.totals(), &log);
         self.part_with(connections);
-        if !by_hand {
+        if by_hand {
+            self.holds.end_unrequired();
+        } else {
+            self.tell(|record| record.note_failure(&format!("its container has ended: {reason}")));
             self.holds.end_all();
         }
     }

@@ -3,6 +3,8 @@
 use tokio::time::Instant;
 
 use super::{Run, Sidecar, Surroundings, Up};
+use crate::calls::Refusal;
+use crate::clock::{self, now_ms};
 use crate::connections::Connections;
 use crate::engine::{Container, Started, Watch};
 use crate::events;
@@ -10,10 +12,12 @@ use crate::exclusive::take_turn;
 use crate::failure::Failure;
 use crate::group::GroupLock;
 use crate::name::Name;
+use crate::places;
+use crate::record::{Record, State};
 use crate::requirements::Requirements;
-use crate::room::Room;
-use crate::state::{self, State};
+use crate::room::{Caller, Room};
 use crate::wake::{Answering, start, until_answering};
+use crate::why::{Holder, Why};
 
 /// How often a container that was on its way down when it was to be started is started.
 const STARTS: usize = 3;
@@ -31,7 +35,6 @@ impl Sidecar {
         events::waking(&self.settings);
         let turn = self.take_turn(room).await?;
         self.wake_required(room).await?;
-        self.status.set(format!("waking: starting {}", self.settings.container));
         let may_begin = Instant::now();
         let mut tries = 1;
         let answering = loop {
@@ -49,25 +52,28 @@ impl Sidecar {
         };
         // From the start on the engine tells the others of its group that it is up.
         drop(turn);
-        self.woken(&answering, begun, room);
+        self.woken(&answering, begun, room, |record| match answering.late {
+            true => record.totals.wakes_late = record.totals.wakes_late.saturating_add(1),
+            false => record.count_wake(begun.elapsed()),
+        });
         Ok(self.admit(answering, room, connections))
     }
 
-    async fn take_turn(&self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
-        let Surroundings { engines, neighbours, .. } = &*self.around;
-        let directory = state::directory();
+    async fn take_turn(&mut self, room: &mut Room) -> Result<Option<GroupLock>, Failure> {
         if let Some(group) = &self.settings.exclusive {
-            self.status.set(format!("waking: waiting for its turn in group {group}"));
+            self.explain(Why::Turn { group: group.to_string() });
         }
+        let Surroundings { engines, neighbours, .. } = &*self.around;
+        let directory = places::own_states();
         meanwhile(room, take_turn(&self.settings, engines, neighbours, &directory)).await
     }
 
     async fn wake_required(&mut self, room: &mut Room) -> Result<(), Failure> {
-        let Surroundings { neighbours, .. } = &*self.around;
         if !self.settings.requires.is_empty() {
-            let names: Vec<_> = self.settings.requires.iter().map(Name::as_str).collect();
-            self.status.set(format!("waking: waiting for {}", names.join(", ")));
+            let sidecars = self.settings.requires.iter().map(Name::to_string).collect();
+            self.explain(Why::Requires { sidecars });
         }
+        let Surroundings { neighbours, .. } = &*self.around;
         let wake = Requirements::wake(&self.settings.requires, &self.name, neighbours);
         let woken = meanwhile(room, wake).await;
         let woken =
@@ -76,8 +82,18 @@ impl Sidecar {
         Ok(())
     }
 
-    pub(super) fn woken(&mut self, answering: &Answering, begun: Instant, room: &Room) {
-        self.state.update(|record| record.failures = 0);
+    /// It answers, or its clients are let through all the same; `count` notes what of that is worth it.
+    pub(super) fn woken(
+        &mut self,
+        answering: &Answering,
+        begun: Instant,
+        room: &Room,
+        count: impl FnOnce(&mut Record),
+    ) {
+        self.tell(|record| {
+            record.failures = 0;
+            count(record);
+        });
         (self.told, self.is_away) = (None, false);
         if !answering.late {
             events::ready(&self.settings, begun.elapsed(), room.clients().len());
@@ -108,8 +124,22 @@ impl Sidecar {
     }
 
     pub(super) fn answer_callers(&self, room: &mut Room) {
-        for caller in room.answer() {
-            caller.answer.give(self.holds.take(&caller.by));
+        room.answer().for_each(|caller| self.give_hold(caller));
+    }
+
+    /// Keeps it awake for a caller, or for as long as the caller has said.
+    pub(super) fn give_hold(&self, caller: Caller) {
+        let Caller { holder, lasting, answer, .. } = caller;
+        // Who has left wants no hold that outlives the request.
+        if answer.is_closed() {
+            return;
+        }
+        let Some(lasting) = lasting else { return answer.give(self.holds.take(holder)) };
+        let holder = Holder { until_ms: Some(clock::after(lasting, now_ms())), ..holder };
+        if self.holds.keep(holder.clone(), lasting) {
+            answer.give(self.holds.take(holder));
+        } else {
+            answer.refuse(Refusal::in_use("too many holds that last by themselves"));
         }
     }
 }

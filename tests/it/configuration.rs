@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal::SIGHUP, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Container, End, Facts, Kind, Plan, engine_socket, is_reset, output, until};
+use crate::harness::{Container, Control, End, Facts, Kind, Plan, engine_socket, is_reset, output, until};
 
 #[test]
 fn one_bad_sidecar_leaves_the_others_working() {
@@ -50,13 +50,29 @@ fn is_mended(broken: &str) {
     let (starts, rejected) =
         host.look(|facts| (facts.starts.len(), facts.events("web", "config-rejected").len()));
     assert_eq!((starts, rejected), (1, 1), "one helper, which says it once");
-    let mended = format!(
-        "[helper]\nengine = \"unix://{}\"\n{}",
-        engine_socket().display(),
-        web.sidecar("web", "idle_timeout = \"400ms\"")
-    );
-    fs::write(&host.config_path, mended).unwrap();
+    fs::write(&host.config_path, mended(&web)).unwrap();
     assert_eq!(host.connect("web").ask("echo mended"), "mended");
+    assert!(host.exit().success());
+}
+
+fn mended(web: &Container) -> String {
+    let engine = engine_socket();
+    let table = web.sidecar("web", "idle_timeout = \"400ms\"");
+    format!("[helper]\nengine = \"unix://{}\"\n{table}", engine.display())
+}
+
+#[test]
+fn a_call_is_refused_with_the_error_and_the_one_that_finds_it_mended_is_answered() {
+    let web = Container::new("web", "");
+    let folder = tempfile::tempdir().unwrap();
+    let host = Plan::raw("]").socket("web", Kind::Tcp4).control(folder.path(), "web").listen();
+    let control = Control::new(folder.path(), "web");
+    let (status, body) = control.post("wake");
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("rouse.toml:1:1: "), "{body}");
+    fs::write(&host.config_path, mended(&web)).unwrap();
+    assert_eq!(control.post("wake").0, 200);
+    assert_eq!(web.status(), "running");
     assert!(host.exit().success());
 }
 
@@ -159,8 +175,10 @@ fn check_prints_every_error_and_ends_with_78() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("rouse.toml");
     fs::write(&file, "[sidecar.web]\nready = \"ftp\"\nnope = 1\n").unwrap();
+    // Neither units nor an engine: the configuration is all there is to look at.
     let check = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
+        command.env("SYSTEMD_UNIT_PATH", dir.path()).env_remove("DOCKER_HOST");
         output(command.args(["check", "--config"]).arg(&file))
     };
     let done = check();
@@ -169,6 +187,11 @@ fn check_prints_every_error_and_ends_with_78() {
     for place in [":2:9: ", ":3:1: "] {
         assert!(said.contains(&format!("{}{place}", file.display())), "{place} is missing in {said}");
     }
-    fs::write(&file, "[sidecar.web]\nready = \"http:/\"\n").unwrap();
-    assert_eq!(check().status.code(), Some(0));
+    let engine = dir.path().join("none.sock");
+    let mended =
+        format!("[helper]\nengine = \"unix://{}\"\n[sidecar.web]\nready = \"http:/\"\n", engine.display());
+    fs::write(&file, mended).unwrap();
+    let done = check();
+    assert_eq!(done.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "configuration is fine: 1 sidecar: web\n");
 }

@@ -249,3 +249,40 @@ fn an_outage_is_told_once_and_not_at_each_try() {
     host.never_nth("web", "engine-unreachable", 1, Duration::from_secs(5));
     assert_eq!(client.ask("echo two"), "two");
 }
+
+#[test]
+fn nobody_who_wants_it_asleep_waits_for_an_engine_that_is_away() {
+    let Some(mut engine) = Engine::new(&["--live-restore"]) else { return };
+    engine.create("web");
+    let folder = tempfile::tempdir().unwrap();
+    let table = format!("[sidecar.web]\ncontainer = \"web\"\naddress = \"{}\"\n", echo_server());
+    let plan = Plan::with_engine(&engine.socket(), &table).socket("web", Kind::Tcp4);
+    let host = plan.control(folder.path(), "web").listen();
+    let control = Control::new(folder.path(), "web");
+    lives_on(&mut host.connect("web"));
+    engine.stop();
+    for sleep in ["sleep", "sleep?force", "yield?to=other"] {
+        let begun = Instant::now();
+        let (status, body) = control.post(sleep);
+        assert_eq!(status, 503, "{sleep}: {body}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{sleep} took {:?}", begun.elapsed());
+    }
+    engine.start();
+    until("a sleep", || (control.post("sleep").0 == 200).then_some(()));
+    assert_eq!(engine.status("web"), "exited");
+}
+
+#[test]
+fn who_is_let_through_without_the_engine_is_counted() {
+    let Some(mut engine) = Engine::new(&["--live-restore"]) else { return };
+    engine.create("web");
+    engine.stop();
+    let folder = tempfile::tempdir().unwrap();
+    let table = format!("[sidecar.web]\ncontainer = \"web\"\naddress = \"{}\"\n", echo_server());
+    let plan = Plan::with_engine(&engine.socket(), &table).socket("web", Kind::Tcp4);
+    let host = plan.control(folder.path(), "web").listen();
+    let mut client = host.connect("web");
+    lives_on(&mut client);
+    let shown = Control::new(folder.path(), "web").show();
+    assert_eq!((&shown["connections"], &shown["totals"]["bytes_up"]), (&1.into(), &9.into()), "{shown}");
+}

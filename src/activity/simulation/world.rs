@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::act::MARK;
-use crate::activity::{Rules, Seen, Step};
+use crate::activity::{Rules, Seen};
+use crate::why::Step;
 
 /// The longest that the engine takes for anything.
 pub const LONGEST: Duration = Duration::from_millis(1200);

@@ -82,10 +82,14 @@ impl Client {
     pub fn read_line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
         let mut byte = [0];
-        while self.read(&mut byte)? == 1 {
-            match byte[0] {
-                b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
-                byte => line.push(byte),
+        loop {
+            match self.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) if byte[0] == b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
+                Ok(_) => line.push(byte[0]),
+                // A read with a timeout is not taken up again by the kernel after a stop and SIGCONT (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::new(ErrorKind::UnexpectedEof, format!("the end after {line:?}")))

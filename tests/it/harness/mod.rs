@@ -9,6 +9,7 @@ mod docker; // the engine's command line, and what the suite may use
 mod engine; // an engine of a test's own, which it may stop, kill and halt
 mod gate; // what somebody waits at until the test lets him pass
 mod host; // what systemd is to a helper: it holds the sockets and knows how the helper fares
+mod left; // a state file as a helper has left it
 mod listener; // one listening socket and its name
 mod plan; // what a host is set up with
 mod process; // a helper from outside: descriptors and their limit, pipes, memory
@@ -31,6 +32,7 @@ pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_versi
 pub use engine::Engine;
 pub use gate::Gate;
 pub use host::Host;
+pub use left::leave;
 pub use listener::{Address, Kind, free_port, queued};
 pub use plan::Plan;
 pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};

@@ -25,6 +25,7 @@ pub struct Plan {
     env: Vec<(String, String)>,
     open_files: Option<usize>,
     restart: bool,
+    arguments: Vec<String>,
 }
 
 impl Plan {
@@ -53,6 +54,7 @@ impl Plan {
             env: Vec::new(),
             open_files: None,
             restart: true,
+            arguments: vec!["run".to_owned()],
         }
     }
 
@@ -106,6 +108,12 @@ impl Plan {
         self
     }
 
+    /// Another command of rouse than `run`.
+    pub fn command(mut self, arguments: &[&str]) -> Plan {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
     /// Restart=no instead of on-failure.
     pub fn no_restart(mut self) -> Plan {
         self.restart = false;
@@ -135,8 +143,13 @@ impl Plan {
             ("STATE_DIRECTORY".to_owned(), self.state.display().to_string()),
         ];
         env.extend(self.env);
-        let unit =
-            Unit { env, config: config_path.clone(), open_files: self.open_files, restart: self.restart };
+        let unit = Unit {
+            env,
+            config: config_path.clone(),
+            open_files: self.open_files,
+            restart: self.restart,
+            arguments: self.arguments,
+        };
         let listeners = Arc::new(self.listeners);
         let supervisor = {
             let (record, listeners) = (Arc::clone(&record), Arc::clone(&listeners));

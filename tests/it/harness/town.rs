@@ -1,6 +1,7 @@
 //! Hosts that share what all helpers of one machine share: the configuration, the state directory, the control sockets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ impl Town {
 
     /// The same with something before the engine.
     pub fn plan_with_engine(&self, engine: &Path, sidecars: &[&str]) -> Plan {
-        let plan = Plan::with_engine(engine, &self.config).state(&self.dir.path().join("state"));
+        let plan = Plan::with_engine(engine, &self.config).state(&self.state());
         let control = self.dir.path().join("control");
         sidecars.iter().fold(plan, |plan, name| plan.socket(name, Kind::Tcp4).control(&control, name))
     }
@@ -44,6 +45,27 @@ impl Town {
             false => vec![self.plan(sidecars)],
         };
         plans.into_iter().map(Plan::listen).collect()
+    }
+
+    /// The command `rouse …`, as somebody in this town runs it.
+    pub fn rouse(&self, words: &[&str]) -> Command {
+        let config = self.dir.path().join("rouse.toml");
+        let engine = engine_socket();
+        std::fs::write(
+            &config,
+            format!("[helper]\nengine = \"unix://{}\"\n{}", engine.display(), self.config),
+        )
+        .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
+        command.args(words).arg("--config").arg(config);
+        command.env("ROUSE_RUNTIME_DIRECTORY", self.dir.path().join("control"));
+        command.env("ROUSE_STATE_DIRECTORY", self.state());
+        command
+    }
+
+    /// Where the state files are.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
     }
 
     pub fn control(&self, sidecar: &str) -> Control {

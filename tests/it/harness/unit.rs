@@ -26,6 +26,7 @@ pub struct Unit {
     pub config: PathBuf,
     pub open_files: Option<usize>,
     pub restart: bool,
+    pub arguments: Vec<String>,
 }
 
 impl Unit {
@@ -36,7 +37,8 @@ impl Unit {
         let limit = self.open_files.map(|limit| format!("ulimit -n {limit}; ")).unwrap_or_default();
         let script = format!("{moves}{limit}export LISTEN_PID=$$ WATCHDOG_PID=$$; exec \"$0\" \"$@\"");
         let mut command = Command::new("/bin/bash");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_rouse"), "run", "--config"]).arg(&self.config);
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_rouse")]).args(&self.arguments);
+        command.arg("--config").arg(&self.config);
         command.env_remove("JOURNAL_STREAM").envs(self.env.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
@@ -78,6 +80,10 @@ fn run_once(unit: &Unit, listeners: &[Listener], record: &Arc<Record>) -> ExitSt
     record.change(|facts| {
         facts.starts.push(at);
         facts.pid = Some(pid);
+        // The host may have closed since it was asked, and has found nobody to end.
+        if facts.closing {
+            let _ = child.kill();
+        }
     });
     let reader = hear_lines(&mut child, Arc::clone(record));
     // Seen dead first and reaped under the record's lock, so that `signal` never meets a number used anew.

@@ -1,0 +1,44 @@
+//! What will not work, and how to mend it: looks at the configuration, the units and the engine, and changes nothing.
+
+use crate::config::Config;
+use crate::units::{Units, instance};
+
+pub use finding::{Finding, Severity};
+use known::Known;
+
+mod container; // a container that is not as a sidecar's should be
+mod docker_host; // the engine that `docker` shows
+mod engine; // the engines: whether they can be asked, and by whom
+mod finding; // one thing that an admin should know
+mod known; // the sidecars that have a table or a socket
+mod lender; // the container whose network a sidecar's shares
+mod members; // the sidecars of one engine, and the containers that it knows
+mod permission; // whether the helper may use its engine and read its configuration
+mod ports; // who else has the port of a socket
+mod sockets; // sockets that nobody can connect to
+mod way; // whether a way leads from the socket into the container
+
+/// All findings: those of the configuration first, as the files go, then those of the units and of the engines.
+pub async fn check(config: &Config, units: &Units, docker_host: Option<&str>) -> Vec<Finding> {
+    let known = known::sidecars(config, units);
+    let mut findings: Vec<Finding> = config.errors().iter().map(Finding::from).collect();
+    findings.extend(unreadable(config, units, &known));
+    findings.extend(sockets::check(config, units, &known));
+    findings.extend(engine::check(config, units, &known, docker_host).await);
+    findings
+}
+
+/// The findings of configuration files that a helper may not read: one for each file and user.
+fn unreadable(config: &Config, units: &Units, known: &Known<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let instances = known.values().flatten().filter_map(|socket| instance(&socket.unit));
+    for service in instances.filter_map(|instance| units.service(instance)) {
+        let its = config.shared().iter().filter_map(|file| permission::unreadable(&service, file));
+        for finding in its {
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,91 @@
+//! Containers as `GET /containers/json` lists them.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use hyper::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::docker::{DEADLINE, escape, parse, refusal};
+use super::origin::SERVICE;
+use super::{Docker, Error};
+
+/// One of them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Listed {
+    /// The engine's id.
+    pub id: String,
+    names: Option<Vec<String>>,
+    ports: Option<Vec<Published>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Published {
+    #[serde(rename = "IP")]
+    ip: Option<String>,
+    public_port: Option<u16>,
+    #[serde(rename = "Type")]
+    protocol: Option<String>,
+}
+
+impl Listed {
+    /// What it is called; its id where nothing is known.
+    pub fn name(&self) -> &str {
+        // A name with a second slash is that of a link to it.
+        let names = self.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
+        names.min_by_key(|name| name.contains('/')).unwrap_or(&self.id)
+    }
+
+    /// The TCP addresses of this host where it is published.
+    pub fn published(&self) -> impl Iterator<Item = SocketAddr> {
+        let tcp = self.ports.iter().flatten().filter(|port| port.protocol.as_deref() == Some("tcp"));
+        tcp.filter_map(|port| {
+            let ip = match port.ip.as_deref().unwrap_or_default() {
+                "" => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+                ip => ip.parse().ok()?,
+            };
+            Some(SocketAddr::new(ip, port.public_port?))
+        })
+    }
+}
+
+impl Docker {
+    /// The containers that run or are paused.
+    pub async fn running(&self) -> Result<Vec<Listed>, Error> {
+        self.list("").await
+    }
+
+    /// The containers that Compose has made for a service of that name, whether they run or not.
+    pub async fn of_service(&self, service: &str) -> Result<Vec<Listed>, Error> {
+        let filters = escape(&format!(r#"{{"label":["{SERVICE}={service}"]}}"#));
+        self.list(&format!("?all=true&filters={filters}")).await
+    }
+
+    async fn list(&self, query: &str) -> Result<Vec<Listed>, Error> {
+        let (call, answer) = self.call(Method::GET, &format!("/containers/json{query}"), DEADLINE).await?;
+        match answer.status {
+            StatusCode::OK => parse(call, &answer),
+            _ => Err(refusal(call, &answer)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::Listed;
+
+    #[test]
+    fn a_container_is_listed_with_its_name_and_what_it_publishes() {
+        let text = r#"{"Id":"abc","Names":["/other/alias","/web"],"Ports":[
+            {"PrivatePort":80,"Type":"tcp"},{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
+            {"IP":"::","PrivatePort":53,"PublicPort":53,"Type":"udp"}]}"#;
+        let web: Listed = serde_json::from_str(text).unwrap();
+        let published: Vec<_> = web.published().map(|address| address.to_string()).collect();
+        assert_eq!((web.name(), published), ("web", vec!["0.0.0.0:8080".to_owned()]));
+        let bare: Listed = serde_json::from_str(r#"{"Id":"abc","Names":null,"Ports":null}"#).unwrap();
+        assert_eq!((bare.name(), bare.published().count()), ("abc", 0));
+    }
+}
