@@ -7,6 +7,7 @@ mod following; // what others do to a container that is up
 mod telling; // what it says of itself
 mod questions; // what the engine is asked about it
 mod serve; // from a container that is up to one that is unused or dead
+mod attending; // what comes in meanwhile
 mod yielding; // those who want it asleep
 mod steps; // pausing, unpausing, sleeping, burying
 

@@ -4,6 +4,8 @@
 
 cache=${ROUSE_CACHE:-/var/cache/rouse-tests}
 work=$(mktemp -d /tmp/rouse-tests.XXXXXX)
+# Whoever is in the group of the engine's socket may reach it: the socket has a mode of its own.
+chmod 711 "$work"
 export ROUSE_TEST_RUN=$$
 engine_pid='' bridge=''
 

@@ -1,23 +1,21 @@
 //! Serving: from a container that is up, awake or paused, to one that is unused or dead.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until};
 
-use super::following::Found;
-use super::questions::{Questions, Told};
+use super::questions::Questions;
 use super::yielding::Sleepers;
 use super::{Sidecar, Up};
-use crate::activity::{Activity, Next, Rules, Sight};
-use crate::calls::Refusal;
+use crate::activity::{Activity, Sight};
 use crate::config::Idle;
 use crate::connections::{Connections, Happening};
-use crate::engine::{Change, Container, Error, Event, Watch};
+use crate::engine::{Container, Error, Watch};
 use crate::failure::Failure;
 use crate::record::State;
-use crate::room::{Room, Visit};
+use crate::room::Room;
 use crate::wake::until_answering;
 use crate::why::{Step, Why};
 
@@ -25,8 +23,7 @@ use crate::why::{Step, Why};
 pub(super) const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
 /// away. And how soon it says that somebody uses or holds it.
-const SOON: Duration = Duration::from_millis(100);
-
+pub(super) const SOON: Duration = Duration::from_millis(100);
 /// How long after a signal by somebody's hand a death is taken for what the signal was sent for: a stop may have a long grace.
 const DYING: Duration = Duration::from_secs(600);
 
@@ -48,6 +45,42 @@ pub enum End {
     },
 }
 
+/// What is under way while it serves.
+pub(super) struct Service {
+    /// When it is looked at whether it is unused.
+    look: Pin<Box<Sleep>>,
+    /// What the engine is asked.
+    pub(super) questions: Questions,
+    /// Who wants it asleep.
+    pub(super) sleepers: Sleepers,
+    /// When somebody last sent it a signal that ends it.
+    pub(super) killed: Option<Instant>,
+    /// When what is new is said at the latest: calls may come one after another.
+    news: Option<Instant>,
+}
+
+impl Service {
+    /// Looks now at whether it is unused.
+    pub(super) fn look(&mut self) {
+        self.look_at(Instant::now());
+    }
+
+    /// Looks then.
+    pub(super) fn look_at(&mut self, then: Instant) {
+        self.look.as_mut().reset(then);
+    }
+
+    /// Something is to be said, with what else comes soon.
+    pub(super) fn is_news(&mut self) {
+        self.news.get_or_insert_with(|| Instant::now() + SOON);
+    }
+
+    /// The container is dead.
+    pub(super) fn died(&self, found: Option<Box<Container>>) -> End {
+        End::Died { found, by_hand: self.killed.is_some_and(|killed| killed.elapsed() < DYING) }
+    }
+}
+
 impl Sidecar {
     /// Serves until unused or dead.
     pub(super) async fn serve(
@@ -58,16 +91,16 @@ impl Sidecar {
         watch: &mut Watch,
         connections: &mut Connections,
     ) -> Result<End, Failure> {
-        let mut look = pin!(sleep(Duration::ZERO));
-        let mut questions = Questions::new(self.engine.clone(), self.settings.container.clone());
-        let mut sleepers = Sleepers::default();
+        let mut service = Service {
+            look: Box::pin(sleep(Duration::ZERO)),
+            questions: Questions::new(self.engine.clone(), self.settings.container.clone()),
+            sleepers: Sleepers::default(),
+            killed: None,
+            news: None,
+        };
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
         activity.hurry(None);
-        room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
-        let mut killed: Option<Instant> = None;
-        let by_hand = |killed: Option<Instant>| killed.is_some_and(|killed| killed.elapsed() < DYING);
-        // When what is new is said at the latest: calls may come one after another.
-        let mut news: Option<Instant> = None;
+        room.sleepers().for_each(|sleeper| service.sleepers.add(sleeper, activity));
         let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -75,156 +108,72 @@ impl Sidecar {
                 if up.is_paused {
                     return Ok(End::Stirred);
                 }
-                questions.begin_anew();
+                service.questions.begin_anew();
                 match self.open(up, room, watch, connections).await {
                     // It was on its way down when it was found; who waits has it woken.
                     Err(Failure::Died { .. }) => {
-                        let found = match self.engine.inspect(&self.settings.container).await {
-                            Err(Error::NoSuchContainer { .. }) => None,
-                            found => Some(Box::new(found?)),
+                        return match self.engine.inspect(&self.settings.container).await {
+                            Err(Error::NoSuchContainer { .. }) => Ok(service.died(None)),
+                            found => Ok(service.died(Some(Box::new(found?)))),
                         };
-                        return Ok(End::Died { found, by_hand: by_hand(killed) });
                     }
                     opened => opened?,
                 }
                 // By force, while it was waited for.
-                room.sleepers().for_each(|sleeper| sleepers.add(sleeper, activity));
-                look.as_mut().reset(Instant::now());
+                room.sleepers().for_each(|sleeper| service.sleepers.add(sleeper, activity));
+                service.look();
             }
             let full = connections.len() >= self.settings.max_connections;
-            tokio::select! {
+            let end = tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
                 biased;
-                change = watch.next() => match change {
-                    Change::Lost(error) => {
-                        self.tell_unreachable(&error.to_string(), 0);
-                        look.as_mut().reset(Instant::now());
-                    }
-                    Change::Happened(Event::Healthy) => {}
-                    Change::Happened(Event::Killed(signal)) => if up.container.is_ended_by(signal) {
-                        killed = Some(Instant::now());
-                    },
-                    Change::Happened(_) => questions.look(),
-                    // An answer alone may be one that was on its way when the engine went.
-                    Change::Subscribed => {
-                        if self.is_away {
-                            // An engine that ends has ended its containers too, and nobody meant this one.
-                            (self.is_away, killed) = (false, None);
-                        }
-                        questions.look();
-                    }
-                },
-                told = questions.told(&up.container.id) => {
-                    match told {
-                        Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
-                            Found::Up => watch.follow(&up.container.id),
-                            Found::Unknown => {
-                                questions.look_again();
-                                sleepers.refuse(&unsure(), activity);
-                            }
-                            Found::Dead(found) => return Ok(End::Died { found, by_hand: by_hand(killed) }),
-                        },
-                        Told::CpuTime(Ok((at, used))) => {
-                            if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
-                                let busy = format!("busy: {percent} % CPU");
-                                sleepers.refuse(&Refusal::in_use(&busy), activity);
-                            }
-                        }
-                        Told::CpuTime(Err(error)) => {
-                            questions.look_again();
-                            if error.is_open() {
-                                sleepers.refuse(&unsure(), activity);
-                            }
-                            if questions.keep_being_refused() {
-                                self.warnings.of_stats(&self.settings, &error);
-                                activity.set(Rules { busy_cpu: None, ..self.rules() });
-                            }
-                        }
-                    }
-                    look.as_mut().reset(Instant::now());
+                change = watch.next() => {
+                    self.hear(change, up, &mut service);
+                    None
+                }
+                told = service.questions.told(&up.container.id) => {
+                    self.learn(told, up, activity, &mut service, watch, connections)
                 }
                 happening = connections.next(up.is_paused) => match happening {
-                    Happening::Stirred => return Ok(End::Stirred),
-                    Happening::Ended if self.settings.idle == Idle::Connections => connections.count_use(),
-                    Happening::Ended => {}
+                    Happening::Stirred => Some(End::Stirred),
+                    Happening::Ended => {
+                        if self.settings.idle == Idle::Connections {
+                            connections.count_use();
+                        }
+                        None
+                    }
                 },
                 () = self.holds.one_ended() => {
                     activity.count_use(Instant::now());
-                    news.get_or_insert_with(|| Instant::now() + SOON);
+                    service.is_news();
+                    None
                 }
                 Ok(()) = self.latest.changed() => {
                     self.retime();
                     activity.set(self.rules());
-                    look.as_mut().reset(Instant::now());
+                    service.look();
+                    None
                 }
-                () = &mut look => {
+                () = &mut service.look => {
                     // The reactor is heard first: what has just arrived is use.
                     yield_now().await;
-                    let now = Instant::now();
-                    let sight = self.sight(up, connections);
-                    if sleepers.consider(now, &sight, activity) {
-                        return Ok(End::Unwanted(sleepers));
-                    }
-                    // Nothing is done on stale knowledge, and an engine may be away for long.
-                    if !watch.is_subscribed() {
-                        sleepers.refuse(&unsure(), activity);
-                    }
-                    let sure = questions.are_answered() && watch.is_subscribed();
-                    match activity.next(now, &sight) {
-                        Next::Wait(then) => look.as_mut().reset(then),
-                        Next::Measure if sure => {
-                            questions.measure(&up.container.id);
-                            look.as_mut().reset(now + activity.longest_wait());
-                        }
-                        // Where it is full, whoever is queued is served after the sleep rather than never.
-                        Next::Take(step) if sure && (full || !room.is_asked()) => {
-                            if questions.were_just_answered() {
-                                return Ok(sleepers.end(step));
-                            }
-                            questions.look();
-                            look.as_mut().reset(now + SOON);
-                        }
-                        Next::Measure | Next::Take(_) => look.as_mut().reset(now + SOON),
-                    }
+                    self.consider(up, activity, &mut service, room, watch, connections)
                 }
-                () = sleep_until(news.unwrap_or_else(Instant::now)), if news.is_some() => {
-                    news = None;
+                () = sleep_until(service.news.unwrap_or_else(Instant::now)), if service.news.is_some() => {
+                    service.news = None;
                     self.show(up, activity, connections);
+                    None
                 }
-                _ = period.tick() => self.show(up, activity, connections),
-                visit = room.visit(!full) => match (visit, &up.route) {
-                    (Visit::Sleeper(sleeper), _) => {
-                        sleepers.add(sleeper, activity);
-                        look.as_mut().reset(Instant::now());
-                    }
-                    (Visit::Touch(answer), _) => {
-                        activity.count_use(Instant::now());
-                        news.get_or_insert_with(|| Instant::now() + SOON);
-                        answer.give(());
-                    }
-                    (Visit::Watcher(answer), _) => {
-                        self.show(up, activity, connections);
-                        answer.give(());
-                    }
-                    // A frozen container accepts too: it is dialled while it thaws.
-                    (Visit::Client(client), Some(route)) => if let Ok(address) = route.address(client.port) {
-                        connections.dial(client.stream, address.clone(), route.grace(&address));
-                    },
-                    (Visit::Caller(caller), Some(_)) if !up.is_paused => {
-                        let outlives_us = caller.lasting.is_some();
-                        self.give_hold(caller);
-                        if outlives_us {
-                            self.show(up, activity, connections);
-                        } else {
-                            news.get_or_insert_with(|| Instant::now() + SOON);
-                        }
-                    }
-                    (visit, Some(_)) => {
-                        room.keep(visit);
-                        return Ok(End::Stirred);
-                    }
-                    (visit, None) => room.keep(visit),
-                },
+                _ = period.tick() => {
+                    self.show(up, activity, connections);
+                    None
+                }
+                visit = room.visit(!full) => {
+                    self.receive(visit, up, activity, &mut service, room, connections)
+                }
+            };
+            if let Some(end) = end {
+                return Ok(end);
             }
         }
     }
@@ -257,9 +206,4 @@ impl Sidecar {
             paused: up.is_paused,
         }
     }
-}
-
-/// Why nobody who wants it asleep can be told whether it is in use.
-fn unsure() -> Refusal {
-    Refusal::failed("the engine does not answer, and nobody else can tell what its container does")
 }

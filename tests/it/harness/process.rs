@@ -54,6 +54,8 @@ pub fn pipe_sizes(pid: i32, others: &[String]) -> BTreeMap<usize, usize> {
 fn pipes(pid: i32, others: &[String]) -> Vec<File> {
     let mut pipes = links(pid);
     pipes.retain(|(_, link)| link.starts_with("pipe:") && !others.contains(link));
+    // The two ends of one need not be neighbours.
+    pipes.sort_by(|one, other| one.1.cmp(&other.1));
     pipes.dedup_by(|one, other| one.1 == other.1);
     // Whichever end it is: opening it anew opens the pipe itself.
     let open = |path: PathBuf| OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path);
