@@ -207,7 +207,8 @@ shop_is_gone() {
     not shop_listens
     on_host rouse check
     is "$(on_host systemctl --no-legend list-units --all 'rouse*shop*')" ""
-    says "off "
+    # Its state is forgotten too.
+    not says ""
 }
 
 turned_off_and_removed() {
@@ -222,7 +223,6 @@ turned_off_and_removed() {
 # Nobody has a socket for it, so the command does it, as root: the helper must get along with what that leaves.
 sleeps_while_off() {
     add_shop >"$dir/added"
-    on_host sh -c 'rm /var/lib/rouse/shop.*'
     docker start "$web"
     [[ $(on_host rouse status) =~ shop\ +awake\ .*\ not\ enabled ]]
     on_host rouse sleep shop
@@ -235,6 +235,8 @@ sleeps_while_off() {
 }
 
 removed_and_turned_off() {
+    # While a helper lives its state stays.
+    within 10 helper_gone shop
     on_host rouse remove shop >"$dir/removed"
     on_host sh -c "$(tail -n 1 "$dir/removed")"
     shop_is_gone
