@@ -93,7 +93,8 @@ fn busy() {
 #[test]
 fn unused_until_it_pauses_and_then_until_it_sleeps() {
     let container = Container::new("web", "");
-    let (town, host) = web(&container, "busy_cpu = 0\npause_after = \"2s\"\nidle_timeout = \"5m\"");
+    // Longer than the ten seconds between two writings of its state.
+    let (town, host) = web(&container, "busy_cpu = 0\npause_after = \"15s\"\nidle_timeout = \"5m\"");
     host.connect("web").ask("echo one");
     let awake = seen_as(&town, "unused");
     is(&awake, "awake", true);
