@@ -39,14 +39,6 @@ mod connections;
 mod activity;
 // the state file and its lock
 mod state;
-// a sidecar as it is shown to others
-mod shown;
-// what the state file holds
-mod record;
-// why a sidecar is as it is
-mod why;
-// what the sidecars of a helper say of themselves
-mod status;
 // what is told of a sidecar, in words
 mod events;
 // a sidecar's holds on those that it requires
@@ -68,6 +60,14 @@ mod control;
 mod calls;
 // who keeps a sidecar awake
 mod holds;
+// what the sidecars of a helper say of themselves
+mod status;
+// a sidecar as it is shown to others
+mod shown;
+// what the state file holds
+mod record;
+// why a sidecar is as it is
+mod why;
 // what starts and stops containers
 mod engine;
 // bytes from one socket to another and back
@@ -97,3 +97,7 @@ mod journal;
 mod systemd;
 // what a sidecar may be called
 mod name;
+
+// that each module uses only those after it
+#[cfg(test)]
+mod order;
