@@ -72,12 +72,17 @@ pub struct Answer<T>(oneshot::Sender<Result<T, Refusal>>);
 impl<T> Answer<T> {
     /// What was asked for. A caller who has gone gets nothing: a hold ends at once.
     pub fn give(self, what: T) {
-        let _ = self.0.send(Ok(what));
+        self.end(Ok(what));
     }
 
     /// Why not.
     pub fn refuse(self, refusal: Refusal) {
-        let _ = self.0.send(Err(refusal));
+        self.end(Err(refusal));
+    }
+
+    /// One or the other.
+    pub fn end(self, done: Result<T, Refusal>) {
+        let _ = self.0.send(done);
     }
 
     /// Whether the caller has gone.

@@ -1,7 +1,11 @@
 //! The folders that all helpers and commands of one machine share.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::name::Name;
 
 /// Where rouse-control@.socket puts the control sockets.
 pub const SOCKETS: &str = "/run/rouse";
@@ -22,6 +26,24 @@ pub fn states() -> PathBuf {
 /// Where rouse's own services have the state files: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
 pub fn own_states() -> PathBuf {
     given("STATE_DIRECTORY", STATES)
+}
+
+/// The sidecars that have a file in `folder`, called like them with this `suffix`, in the order of their names; none where there is
+/// no such folder.
+pub fn named(folder: &Path, suffix: &str) -> io::Result<Vec<Name>> {
+    let files = match fs::read_dir(folder) {
+        Ok(files) => files,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for file in files {
+        let file = file?.file_name();
+        let stem = file.to_str().and_then(|file| file.strip_suffix(suffix));
+        names.extend(stem.and_then(|stem| Name::new(stem).ok()));
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn given(variable: &str, usual: &str) -> PathBuf {

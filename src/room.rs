@@ -169,10 +169,7 @@ impl Room {
 
     /// Tells those who have waited to have it sleep that it does, or why not.
     pub fn answer_sleepers(&mut self, slept: Result<(), &Refusal>) {
-        self.sleepers.drain(..).for_each(|sleeper| match slept {
-            Ok(()) => sleeper.answer.give(()),
-            Err(refusal) => sleeper.answer.refuse(refusal.clone()),
-        });
+        self.sleepers.drain(..).for_each(|sleeper| sleeper.answer.end(slept.map_err(Refusal::clone)));
     }
 
     /// Resets the clients, here and in the kernel's queue, says how many that were, and tells the callers why.

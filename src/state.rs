@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::clock::now_ms;
 use crate::lock::{holder, try_lock};
 use crate::name::Name;
+use crate::places;
 use crate::record::{Record, State, Totals, VERSION};
 use crate::why::Why;
 
@@ -171,19 +172,7 @@ pub fn look(directory: &Path, sidecar: &Name) -> io::Result<Option<Record>> {
 
 /// The sidecars of which there is a state file.
 pub fn sidecars(directory: &Path) -> io::Result<Vec<Name>> {
-    let files = match fs::read_dir(directory) {
-        Ok(files) => files,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut names = Vec::new();
-    for file in files {
-        let file = file?.file_name();
-        let stem = file.to_str().and_then(|file| file.strip_suffix(".json"));
-        names.extend(stem.and_then(|stem| Name::new(stem).ok()));
-    }
-    names.sort_unstable();
-    Ok(names)
+    places::named(directory, ".json")
 }
 
 /// The process id of the helper that has this sidecar now. Whoever looks must not take the lock, not even for a moment: a
@@ -204,7 +193,7 @@ pub fn forget(directory: &Path, sidecar: &Name) -> io::Result<Result<(), Refused
     if kept(directory, sidecar).is_empty() {
         return Ok(Ok(()));
     }
-    let _lock = match try_lock(&directory.join(format!("{sidecar}.lock")), &process::id().to_string())? {
+    let _lock = match try_lock(&lock_path(directory, sidecar), &process::id().to_string())? {
         Ok(lock) => lock,
         Err(holder) => return Ok(Err(Refused::Taken(holder))),
     };

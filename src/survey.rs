@@ -3,13 +3,13 @@
 //! Folders and files are looked at, sockets are not connected to: systemd would start a helper.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use crate::config::{Config, Error, Sidecar};
 use crate::name::Name;
 use crate::neighbours::socket;
+use crate::places::named;
 use crate::record::Record;
 use crate::state;
 
@@ -60,7 +60,7 @@ impl Survey {
 pub fn names(config: &Config, states: &Path, sockets: &Path) -> (BTreeSet<Name>, Vec<String>) {
     let mut names: BTreeSet<Name> = config.names().cloned().collect();
     let mut troubles = Vec::new();
-    for (folder, found) in [(states, state::sidecars(states)), (sockets, listening(sockets))] {
+    for (folder, found) in [(states, state::sidecars(states)), (sockets, named(sockets, ".sock"))] {
         match found {
             Ok(found) => names.extend(found),
             Err(error) => troubles.push(format!("{} cannot be listed: {error}", folder.display())),
@@ -69,20 +69,11 @@ pub fn names(config: &Config, states: &Path, sockets: &Path) -> (BTreeSet<Name>,
     (names, troubles)
 }
 
-/// The sidecars that have a control socket.
-fn listening(sockets: &Path) -> io::Result<Vec<Name>> {
-    let files = match fs::read_dir(sockets) {
-        Ok(files) => files,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let name = |file: &fs::DirEntry| Name::new(file.file_name().to_str()?.strip_suffix(".sock")?).ok();
-    Ok(files.flatten().filter_map(|file| name(&file)).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
+
+    use std::fs;
 
     use super::*;
 

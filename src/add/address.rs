@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::ports::Way;
+use super::ports::{Way, another};
 use crate::engine::{Container, Network};
 
 /// What to dial where the container's own address will not do, and why that is so.
@@ -46,7 +46,7 @@ pub fn address(container: &Container, ways: &[Way]) -> Result<Option<(SocketAddr
                     "behind {kind} only a published port can be dialled, and port {inside} is published on none: \
                      recreate the container with, say, -p 127.0.0.1:{host}:{inside}",
                     inside = way.inside,
-                    host = if way.inside < 10_000 { way.inside + 10_000 } else { way.inside - 5_000 }
+                    host = another(way.inside)
                 ));
             };
             let taken =

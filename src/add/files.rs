@@ -55,13 +55,16 @@ enum Done {
     Replaced(PathBuf, PathBuf),
 }
 
-/// Writes all of `files`, over those that are there if `force`, or leaves all as it was.
-pub fn write(files: &[New], force: bool) -> Result<(), Error> {
+/// Says which of `files` are there already, unless that is no reason not to write them.
+pub fn may_write(files: &[New], force: bool) -> Result<(), Error> {
     let there: Vec<PathBuf> =
         files.iter().map(|file| &file.path).filter(|path| is_there(path)).cloned().collect();
-    if !there.is_empty() && !force {
-        return Err(Error::Exists(there));
-    }
+    if there.is_empty() || force { Ok(()) } else { Err(Error::Exists(there)) }
+}
+
+/// Writes all of `files`, over those that are there if `force`, or leaves all as it was.
+pub fn write(files: &[New], force: bool) -> Result<(), Error> {
+    may_write(files, force)?;
     let mut done = Vec::new();
     if let Err(error) = try_write(files, force, &mut done) {
         // The last first: a folder is empty again only after what was put into it.

@@ -12,7 +12,7 @@ mod places; // where the files are
 mod listen; // where a socket is wanted to listen
 
 pub use agreement::{agree, unusable};
-pub use files::{Error, New, write};
+pub use files::{Error, New, may_write, write};
 pub use listen::listen;
 pub use places::Places;
 pub use proposal::{Proposal, Wishes, propose};

@@ -65,7 +65,7 @@ fn proposed(name: &Name, container: &Container, port: Option<u16>) -> Result<Vec
         return Err(format!(
             "the container shares the host's network, so the socket cannot have the same port as the container: \
              say another one: rouse add {name} --listen 127.0.0.1:{} --port {inside}",
-            if inside < 10_000 { inside + 10_000 } else { inside - 5_000 }
+            another(inside)
         ));
     }
     let published = container.publications();
@@ -162,6 +162,11 @@ pub fn key(ways: &[Way], usual: &Port) -> Result<Option<Port>, String> {
         }
     }
     Ok(Some(Port::Map(map)))
+}
+
+/// A port to propose where this one cannot be had.
+pub(super) fn another(port: u16) -> u16 {
+    if port < 10_000 { port + 10_000 } else { port - 5_000 }
 }
 
 /// "80, 443 and 8080".

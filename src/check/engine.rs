@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::members::{self, Members};
-use super::{Finding, Known, Severity, docker_host, permission};
+use super::{Finding, Known, Severity, docker_host, once, permission, services};
 use crate::config::Config;
 use crate::engine::{Docker, Engines, Error};
-use crate::units::{Units, instance};
+use crate::units::Units;
 
 /// What is wrong with the engines of `known` and with their containers; `variable` is `$DOCKER_HOST`.
 pub async fn check(
@@ -71,15 +71,8 @@ fn unreachable(socket: &Path, error: &Error, members: &Members<'_>) -> Finding {
 
 /// The findings of helpers whose user may not use this engine: one for each user.
 fn permissions(units: &Units, engine: &Path, members: &Members<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let instances =
-        members.iter().flat_map(|(_, sockets)| *sockets).filter_map(|socket| instance(&socket.unit));
-    for finding in instances.filter_map(|instance| permission::check(&units.service(instance)?, engine)) {
-        if !findings.contains(&finding) {
-            findings.push(finding);
-        }
-    }
-    findings
+    let services = services(units, members.iter().flat_map(|(_, sockets)| *sockets));
+    once(services.filter_map(|service| permission::check(&service, engine)))
 }
 
 /// The note of what deletes the containers of those who sleep.

@@ -84,6 +84,17 @@ impl Finding {
     }
 }
 
+/// Each of `findings` once: what is true of several is told of all.
+pub(super) fn once(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !found.contains(&finding) {
+            found.push(finding);
+        }
+    }
+    found
+}
+
 impl From<&config::Error> for Finding {
     fn from(error: &config::Error) -> Finding {
         let place = config::Place { file: error.file.clone(), line: error.line, column: error.column };

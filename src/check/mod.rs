@@ -1,8 +1,9 @@
 //! What will not work, and how to mend it: looks at the configuration, the units and the engine, and changes nothing.
 
 use crate::config::Config;
-use crate::units::{Units, instance};
+use crate::units::{Socket, Unit, Units, instance};
 
+use finding::once;
 pub use finding::{Finding, Severity};
 use known::Known;
 
@@ -30,15 +31,16 @@ pub async fn check(config: &Config, units: &Units, docker_host: Option<&str>) ->
 
 /// The findings of configuration files that a helper may not read: one for each file and user.
 fn unreadable(config: &Config, units: &Units, known: &Known<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let instances = known.values().flatten().filter_map(|socket| instance(&socket.unit));
-    for service in instances.filter_map(|instance| units.service(instance)) {
-        let its = config.shared().iter().filter_map(|file| permission::unreadable(&service, file));
-        for finding in its {
-            if !findings.contains(&finding) {
-                findings.push(finding);
-            }
-        }
-    }
-    findings
+    let services = services(units, known.values().flatten());
+    let of =
+        |service: Unit| config.shared().iter().filter_map(move |file| permission::unreadable(&service, file));
+    once(services.flat_map(of))
+}
+
+/// The services behind those of `sockets` that are rouse's own.
+fn services<'a>(
+    units: &'a Units,
+    sockets: impl IntoIterator<Item = &'a &'a Socket>,
+) -> impl Iterator<Item = Unit> {
+    sockets.into_iter().filter_map(|socket| units.service(instance(&socket.unit)?))
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::known::{Known, addresses};
-use super::{Finding, Severity};
+use super::{Finding, Severity, once};
 use crate::units::Listen;
 
 /// The findings of a container that has, or will have once it starts, these addresses of the host.
@@ -14,7 +14,7 @@ pub fn check(
     known: &Known,
 ) -> Vec<Finding> {
     let sockets = addresses(known.values().flatten());
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = Vec::new();
     for address in published {
         let taken = Listen::at(Some(address.ip()), address.port());
         for (socket, _, listen) in sockets.iter().filter(|(.., listen)| taken.clashes(listen)) {
@@ -27,12 +27,9 @@ pub fn check(
             let hint = format!(
                 "create it anew without `--publish` (`ports:` in Compose) of {port}: rouse dials the container itself"
             );
-            let finding = Finding::new(Severity::Error, message, hint).of_container(container);
-            // The engine lists IPv4 and IPv6 apart.
-            if !findings.contains(&finding) {
-                findings.push(finding);
-            }
+            findings.push(Finding::new(Severity::Error, message, hint).of_container(container));
         }
     }
-    findings
+    // The engine lists IPv4 and IPv6 apart.
+    once(findings)
 }

@@ -1,14 +1,15 @@
 //! `rouse add`: configuration and socket for a container that exists.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::as_root::as_root;
+use super::root::Root;
 use super::{once, runtime, tell};
-use crate::add::{Error, New, Places, Proposal, Wishes, agree, listen, propose, unusable, write};
+use crate::add::{Error, New, Places, Proposal, Wishes, agree, listen, may_write, propose, unusable, write};
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
@@ -42,9 +43,8 @@ pub struct Arguments {
     /// Overwrite what is there
     #[arg(long)]
     force: bool,
-    /// Write below this folder instead of /
-    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
-    root: PathBuf,
+    #[command(flatten)]
+    root: Root,
 }
 
 /// Adds them, all or none.
@@ -71,19 +71,15 @@ fn add(arguments: &Arguments) -> Result<ExitCode, String> {
     if names.len() > 1 && wishes != Wishes::default() {
         return Err("--container, --listen, --port, --ready and --idle-timeout are for one sidecar: add each by itself".into());
     }
-    let places = Places::below(&arguments.root);
+    let places = arguments.root.places();
     let proposals = look(&places, &names, &wishes)?;
     let files = files(&places, &proposals);
     agree(&places, &proposals)?;
     if arguments.dry_run {
         show(&files);
         advise(&proposals);
-        let paths = files.into_iter().map(|file| file.path);
-        let there: Vec<_> = paths.filter(|path| path.symlink_metadata().is_ok()).collect();
-        return match there.is_empty() || arguments.force {
-            true => Ok(ExitCode::SUCCESS),
-            false => Err(Error::Exists(there).to_string()),
-        };
+        may_write(&files, arguments.force).map_err(|error| error.to_string())?;
+        return Ok(ExitCode::SUCCESS);
     }
     match write(&files, arguments.force) {
         Ok(()) => {

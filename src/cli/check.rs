@@ -2,13 +2,13 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use super::root::Root;
 use super::{EX_CONFIG, runtime, tell};
-use crate::add::Places;
 use crate::check::{Finding, Severity, check};
 use crate::config::Config;
 
@@ -18,16 +18,15 @@ pub struct Arguments {
     /// As JSON
     #[arg(long)]
     json: bool,
-    /// Read configuration and units below this folder instead of /
-    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
-    root: PathBuf,
+    #[command(flatten)]
+    root: Root,
 }
 
 /// Looks at everything and prints what it finds: a line each on stderr, or with `--json` one array on stdout, of objects with
 /// the fields `severity`, `file`, `line`, `column`, `container`, `key`, `message` and `hint`, of which all but the last three
 /// and the first may be null.
 pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
-    let places = Places::below(&arguments.root);
+    let places = arguments.root.places();
     let config = match config {
         Some(_) => Config::read(config),
         None => Config::read_in(&places.configuration()),

@@ -10,6 +10,7 @@ mod metrics; // what was counted, for Prometheus
 mod progress; // a line on the terminal while a wake takes its time
 mod names; // the sidecars that a shell may complete
 mod remove; // what `add` wrote, gone
+mod root; // the folder that stands for /
 mod run; // the helper
 mod runtime; // what runs a command's asynchronous part
 mod sleep; // put it to sleep

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::as_root::as_root;
+use super::root::Root;
 use super::{once, tell};
 use crate::add::{Error, Places, Removal, remove};
 use crate::config::Config;
@@ -25,14 +26,13 @@ pub struct Arguments {
     /// Remove also what `rouse add` has not written
     #[arg(long)]
     force: bool,
-    /// Remove below this folder instead of /
-    #[arg(long, value_name = "FOLDER", default_value = "/", hide = true)]
-    root: PathBuf,
+    #[command(flatten)]
+    root: Root,
 }
 
 /// Removes them, each by itself.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let places = Places::below(&arguments.root);
+    let places = arguments.root.places();
     let names = once(&arguments.names);
     let before = Config::read_in(&places.configuration());
     let mut gone = Vec::new();

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use hyper::Response;
 use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
 
 /// A text; then the body stays open until `end` has come.
 pub struct Body {
@@ -54,6 +55,13 @@ impl hyper::body::Body for Body {
             _ => SizeHint::default(),
         }
     }
+}
+
+/// A line of JSON; empty where that cannot be, which none of our types does.
+pub fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 /// A 200 with a body of JSON.

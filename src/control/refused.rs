@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
-use super::body::{Body, json};
+use super::body::{Body, json, line};
 use crate::calls::{Directory, Refusal, RefusalKind};
 use crate::journal::took;
 use crate::name::Name;
@@ -68,9 +68,7 @@ impl Refused {
 
     /// The answer that says so.
     pub fn response(&self) -> Response<Body> {
-        let mut text = serde_json::to_vec(&self.refusal).unwrap_or_default();
-        text.push(b'\n');
-        let mut response = json(Body::whole(text));
+        let mut response = json(Body::whole(line(&self.refusal)));
         *response.status_mut() = self.status;
         if let Some(allowed) = self.allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

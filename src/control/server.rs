@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::body::{Body, json};
+use super::body::{Body, json, line};
 use super::query::Query;
 use super::refused::Refused;
 use crate::calls::{Caller, Cause, Directory};
@@ -156,12 +156,7 @@ async fn route(method: &Method, uri: &Uri, by: &str, desk: &Desk) -> Result<Resp
             caller.sleep(Cause::Yield(query.name("to")?)).await?;
             Ok(json(Body::whole("{\"state\":\"asleep\"}\n")))
         }
-        _ => {
-            let shown = shown(name, caller, desk).await?;
-            let mut text = serde_json::to_vec(&shown).unwrap_or_default();
-            text.push(b'\n');
-            Ok(json(Body::whole(text)))
-        }
+        _ => Ok(json(Body::whole(line(&shown(name, caller, desk).await?)))),
     }
 }
 

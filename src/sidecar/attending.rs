@@ -10,9 +10,11 @@ use super::yielding::Sleepers;
 use super::{Sidecar, Up};
 use crate::activity::{Activity, Next, Rules};
 use crate::calls::Refusal;
+use crate::clock::now_ms;
 use crate::connections::Connections;
 use crate::engine::{Change, Event, Watch};
 use crate::room::{Room, Visit};
+use crate::why::Why;
 
 impl Sidecar {
     /// Something has happened to the container, or to the engine.
@@ -61,7 +63,7 @@ impl Sidecar {
             },
             Told::CpuTime(Ok((at, used))) => {
                 if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
-                    let busy = format!("busy: {percent} % CPU");
+                    let busy = Why::Busy { percent }.text(now_ms());
                     service.sleepers.refuse(&Refusal::in_use(&busy), activity);
                 }
             }

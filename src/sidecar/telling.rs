@@ -16,8 +16,7 @@ impl Sidecar {
     /// Says what it does and why, for whoever looks.
     pub(super) fn show(&mut self, up: &Up, activity: &Activity, connections: &Connections) {
         let why = activity.why(Instant::now(), now_ms(), &self.sight(up, connections));
-        let mut all = self.past;
-        all.join(connections.totals());
+        let all = self.counted(connections);
         let holds = self.holds.timed();
         self.tell(|record| {
             record.why = why;
@@ -81,9 +80,14 @@ impl Sidecar {
 
     /// What there has been of connections so far, these open ones included.
     pub(super) fn count_open(&mut self, connections: &Connections) {
+        let all = self.counted(connections);
+        self.tell(|record| record.count(all, connections.len()));
+    }
+
+    fn counted(&self, connections: &Connections) -> Totals {
         let mut all = self.past;
         all.join(connections.totals());
-        self.tell(|record| record.count(all, connections.len()));
+        all
     }
 
     /// These connections are past; their bytes count on.

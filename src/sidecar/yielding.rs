@@ -65,11 +65,6 @@ impl Sleepers {
 
     /// It sleeps, or this is why not.
     pub fn answer(self, slept: Result<(), Refusal>) {
-        for sleeper in self.0 {
-            match &slept {
-                Ok(()) => sleeper.answer.give(()),
-                Err(refusal) => sleeper.answer.refuse(refusal.clone()),
-            }
-        }
+        self.0.into_iter().for_each(|sleeper| sleeper.answer.end(slept.clone()));
     }
 }
