@@ -1,4 +1,4 @@
-# Named checks for the suites in bash: source it, call `check` and `skip`, end with `summary`.
+# Named checks for the suites in bash: source it, call `check` and `skip`, end with `summary`. $suite, if set, stands before each name.
 
 passed=0 failed=0 skipped=0
 
@@ -13,10 +13,10 @@ check() {
     status=$?
     if ((status == 0)); then
         passed=$((passed + 1))
-        echo "PASS  $name"
+        echo "PASS  ${suite-}$name"
     else
         failed=$((failed + 1))
-        echo "FAIL  $name"
+        echo "FAIL  ${suite-}$name"
         { echo "$output"; ! declare -F diagnose >/dev/null || diagnose; } 2>&1 | sed 's/^/      | /'
     fi
 }
@@ -24,7 +24,7 @@ check() {
 # skip NAME REASON: what could not be tried, by name; it never counts as passed.
 skip() {
     skipped=$((skipped + 1))
-    echo "SKIP  $1: $2"
+    echo "SKIP  ${suite-}$1: $2"
 }
 
 # The last line; the exit code says whether something failed.

@@ -1,21 +1,9 @@
 # Somebody new to rouse: from `rouse add` to the first connection, looking and acting with each right and with none, what
-# goes wrong first, and `rouse remove`. Sourced by `run`, whose host and whose container $web it uses.
-# shellcheck disable=SC2154 # it assigns them
+# goes wrong first, and `rouse remove`.
+# shellcheck disable=SC2154 # whoever sources it assigns them
 
 as_nobody() { on_host setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
 as_member() { on_host setpriv --reuid=nobody --regid=nogroup --groups=rouse "$@"; }
-
-# code COMMAND…: its exit code alone.
-code() { "$@" &>/dev/null && echo 0 || echo $?; }
-
-# refused CODE PART COMMAND…: it ends so, and says that.
-refused() {
-    local expected=$1 part=$2 code=0 said
-    shift 2
-    said=$("$@" 2>&1) || code=$?
-    is "$code" "$expected"
-    has "$said" "$part"
-}
 
 # Which of its helpers was the last one.
 last_helper() { property rouse@shop.service ExecMainStartTimestampMonotonic; }
@@ -27,6 +15,7 @@ says() { [[ $(as_nobody rouse status) =~ shop\ +$1 ]]; }
 add_shop() { on_host rouse add shop --container "$web" --listen 127.0.0.1:8090 --idle-timeout 1h "$@"; }
 
 nothing_yet() {
+    create_web
     is "$(on_host rouse check 2>&1)" "configuration is fine: no sidecar has a table, so each runs on the defaults"
     has "$(as_nobody rouse status)" "rouse add NAME"
     is "$(as_nobody rouse status --json)" "[]"
@@ -40,7 +29,7 @@ add_is_tried() {
     has "$said" "ListenStream=127.0.0.1:8090"
     refused 1 "sudo rouse add shop" as_nobody rouse add shop --container "$web"
     refused 1 "has no container" on_host rouse add "shop-$$"
-    not on_host test -e /etc/rouse
+    not on_host test -e /etc/rouse/rouse.d
     not on_host test -e /etc/systemd/system/rouse@shop.socket.d
 }
 
@@ -185,11 +174,11 @@ unreadable_file_is_found() {
 }
 
 published_port_is_found() {
-    docker rm "$web"
+    engine rm "$web"
     # Never started, it takes the port from nobody.
-    docker create --name "$web" --expose 80 --publish 127.0.0.1:8090:80 "$image" nginx -g 'daemon off;'
+    create_web --publish 127.0.0.1:8090:80
     refused 78 "publishes port 8090, where rouse@shop.socket listens" on_host rouse check
-    docker rm "$web"
+    engine rm "$web"
     create_web
     on_host rouse check
 }
@@ -223,7 +212,7 @@ turned_off_and_removed() {
 # Nobody has a socket for it, so the command does it, as root: the helper must get along with what that leaves.
 sleeps_while_off() {
     add_shop >"$dir/added"
-    docker start "$web"
+    engine start "$web"
     [[ $(on_host rouse status) =~ shop\ +awake\ .*\ not\ enabled ]]
     on_host rouse sleep shop
     not running
@@ -240,6 +229,7 @@ removed_and_turned_off() {
     on_host rouse remove shop >"$dir/removed"
     on_host sh -c "$(tail -n 1 "$dir/removed")"
     shop_is_gone
+    engine rm "$web"
 }
 
 newcomer() {

@@ -1,0 +1,76 @@
+# One whole host: a Debian with systemd as PID 1, Docker and Podman, booted as a container of an engine. Source it; `boot` first, and
+# `tear_down` at the end.
+#
+# Wants $release, $deb, and $servers, the tarball of the servers' image. Sets $image, the name of that image in the host's engines.
+
+image=rouse-test:bookworm
+host=rouse-host-$release-$$
+dir=$(mktemp -d)
+
+# What systemd as PID 1 wants of a container depends on the machine's cgroups.
+if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+    boot_options=(--privileged --cgroupns=private)
+else
+    # The tree of cgroup v2 beside the machine's controllers, and no --privileged, which wants more than every machine gives.
+    boot_options=(
+        --cap-add={SYS_ADMIN,NET_ADMIN,SYS_PTRACE,SYS_MODULE,SYSLOG,MKNOD,NET_RAW,DAC_READ_SEARCH,LINUX_IMMUTABLE,IPC_LOCK,SYS_NICE,AUDIT_CONTROL}
+        --security-opt={seccomp=unconfined,apparmor=unconfined,systempaths=unconfined}
+        --device-cgroup-rule='a *:* rwm' --cgroupns=host --volume=/sys/fs/cgroup/unified:/sys/fs/cgroup
+    )
+fi
+
+# Boots the host, or says why it cannot be had and fails.
+boot() {
+    local root_image
+    docker version >/dev/null || { echo "no engine answers at $DOCKER_HOST" && return 1; }
+    root_image=$(tests/rootfs "$release") || { echo "the root file system cannot be built" && return 1; }
+    choose_store || return
+    # The checkout and what was built of it, where they are here: a test's program knows its files by these paths.
+    docker create --name "$host" --hostname "$release" "${boot_options[@]}" --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
+        --volume "$PWD:$PWD:ro" --volume "$target:$target:ro" --volume "$servers:/srv/servers.tar:ro" \
+        --volume "$store/docker:/var/lib/docker" --volume "$store/containers:/var/lib/containers" \
+        "$root_image" /sbin/init >/dev/null && docker start "$host" >/dev/null || return
+    within 60 booted || { docker logs --tail 20 "$host" && return 1; }
+    docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
+}
+
+tear_down() {
+    docker rm --force --volumes "$host" &>/dev/null
+    rm -rf "$dir"
+}
+
+# What the host's engines keep stays in the cache, unless another run uses it just now: the images, but no container of the last run.
+choose_store() {
+    store=${ROUSE_CACHE:-/var/cache/rouse-tests}/host-$release
+    mkdir -p "$store"
+    exec 7>"$store/lock"
+    flock -n 7 || store=$dir
+    rm -rf "$store"/docker/{containers,network} "$store"/containers/storage/overlay-containers
+    mkdir -p "$store"/{docker,containers}
+}
+
+# import_servers docker|podman: the servers' image in that engine of the host.
+import_servers() {
+    local version=${servers##*-} 
+    version=${version%.tar}
+    [[ $(on_host "$1" image inspect --format '{{index .Config.Labels "rouse.version"}}' "$image" 2>&1) == "$version" ]] ||
+        on_host "$1" import --change "LABEL rouse.version=$version" /srv/servers.tar "$image"
+}
+
+# A unit that cannot work in a container makes it “degraded”, which is none of our business.
+booted() { [[ $(on_host systemctl is-system-running) =~ ^(running|degraded)$ ]]; }
+
+# As a reboot does it: every process ends, /run is empty again.
+reboot() {
+    docker restart "$host"
+    within 60 booted
+}
+
+on_host() { docker exec "$host" "$@"; }
+write_on_host() { docker exec --interactive "$host" sh -c "mkdir -p '${1%/*}' && cat >'$1'"; }
+# The host's own Docker.
+engine() { on_host docker "$@"; }
+# A client of some server, in a container that is in the host's network.
+client() { engine run --rm --network host "$image" "$@"; }
+
+property() { on_host systemctl show -P "$2" "$1"; }
