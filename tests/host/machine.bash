@@ -30,8 +30,7 @@ boot() {
         --volume "$PWD:$PWD:ro" --volume "$target:$target:ro" --volume "$servers:/srv/servers.tar:ro" \
         --volume "$store/docker:/var/lib/docker" --volume "$store/containers:/var/lib/containers" \
         "$root_image" /sbin/init >/dev/null && docker start "$host" >/dev/null || return
-    within 60 booted || { docker logs --tail 20 "$host" && return 1; }
-    docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
+    come_up && docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
 }
 
 tear_down() {
@@ -51,7 +50,7 @@ choose_store() {
 
 # import_servers docker|podman: the servers' image in that engine of the host.
 import_servers() {
-    local version=${servers##*-} 
+    local version=${servers##*-}
     version=${version%.tar}
     [[ $(on_host "$1" image inspect --format '{{index .Config.Labels "rouse.version"}}' "$image" 2>&1) == "$version" ]] ||
         on_host "$1" import --change "LABEL rouse.version=$version" /srv/servers.tar "$image"
@@ -63,11 +62,22 @@ booted() { [[ $(on_host systemctl is-system-running) =~ ^(running|degraded)$ ]];
 # As a reboot does it: every process ends, /run is empty again.
 reboot() {
     docker restart "$host"
-    within 60 booted
+    come_up
 }
 
-on_host() { docker exec "$host" "$@"; }
-write_on_host() { docker exec --interactive "$host" sh -c "mkdir -p '${1%/*}' && cat >'$1'"; }
+come_up() {
+    docker inspect --format '{{.State.Pid}}' "$host" >"$dir/pid"
+    within 60 booted || { docker logs --tail 20 "$host" && return 1; }
+}
+
+# Not by `docker exec`, whose processes belong to the host's topmost cgroup: no process may be in there once an engine of the host
+# has handed controllers down (cgroups(7), “no internal processes”).
+enter() {
+    nsenter --target "$(<"$dir/pid")" --mount --uts --ipc --net --pid --cgroup --root \
+        env --ignore-environment --chdir=/ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+}
+on_host() { enter "$@" </dev/null; }
+write_on_host() { enter sh -c "mkdir -p '${1%/*}' && cat >'$1'"; }
 # The host's own Docker.
 engine() { on_host docker "$@"; }
 # A client of some server, in a container that is in the host's network.

@@ -123,7 +123,6 @@ journal_says_told() {
     local entry said
     entry=$(on_host journalctl --no-pager --output=json ROUSE_SIDECAR=shop ROUSE_EVENT=slept | tail -n 1)
     has "$entry" '"ROUSE_REASON":"told to"'
-    on_host journalctl --update-catalog
     said=$(on_host journalctl --no-pager --catalog ROUSE_SIDECAR=shop ROUSE_EVENT=slept)
     has "$said" "Subject: Sidecar shop sleeps"
     has "$said" 'somebody has said "rouse sleep"'

@@ -46,6 +46,7 @@ state_while_awake() {
 wake_in_journal() {
     local entry
     for event in waking ready; do
+        within 5 happened $event 0
         entry=$(events $event | tail -n 1)
         has "$entry" "\"ROUSE_CONTAINER\":\"$web\""
         [[ $entry =~ \"MESSAGE_ID\":\"[0-9a-f]{32}\" ]]
@@ -62,7 +63,7 @@ state_is_public() {
 falls_asleep() {
     within $((idle + 20)) asleep
     has "$(status_line)" "asleep"
-    last_event_is slept
+    within 5 last_event_is slept
 }
 
 control_answers() {
@@ -84,7 +85,7 @@ explained() {
     not has "$said" "@ROUSE_"
 }
 
-no_failures() { not grep -E 'code=|Failed' <(on_host journalctl --no-pager -u rouse@web.service); }
+no_failures() { not grep -E 'code=|Failed with' <(on_host journalctl --no-pager -u rouse@web.service); }
 
 # The first one is awake meanwhile, with a client that goes on talking.
 second_sidecar() {
@@ -108,7 +109,7 @@ others_keep_their_sockets() {
     fetch
     within $((idle + 20)) asleep
     on_host test -S $socket
-    is "$(on_host rouse is-running db; echo $?)" 3
+    is "$(code on_host rouse is-running db)" 3
     turn_off web
     on_host test -S $socket
     redis
@@ -136,10 +137,10 @@ pauses() {
 pause_after = '1s'" ""
     fetch
     within 15 paused
-    happened paused
+    within 5 happened paused
     has "$(status_line)" paused
     fetch
-    happened unpaused
+    within 5 happened unpaused
     not paused
 }
 
@@ -167,7 +168,7 @@ exclusive = 'gpu0'"
     redis
     running "$db"
     not running
-    happened yielded
+    within 5 happened yielded
     within 10 helper_gone
     fetch
     not running "$db"

@@ -1,2 +1,0 @@
-package() { check "apt installs the package" trial_install; }
-trial_install() { on_host apt-get install -y /root/rouse.deb; }
