@@ -3,11 +3,14 @@ DESTDIR ?=
 
 CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
-UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service
+# What is put into these folders is installed, and so in the package.
+UNITS   := $(wildcard units/*.socket units/*.service units/*.timer)
+USER_UNITS := $(wildcard units/user/*)
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
 unitdir     := $(DESTDIR)$(PREFIX)/lib/systemd/system
+userunitdir := $(DESTDIR)$(PREFIX)/lib/systemd/user
 sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 catalogdir  := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
@@ -17,7 +20,7 @@ zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 docdir      := $(DESTDIR)$(PREFIX)/share/doc/rouse
 
-.PHONY: all build install demo test bench bench-wake check help
+.PHONY: all build install deb demo test bench bench-wake check help
 
 all: build
 
@@ -26,9 +29,10 @@ build:                ## build the release binary
 
 install: build        ## put binary, units, manual, completions and docs below DESTDIR and PREFIX (/usr)
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
-	install -d $(unitdir)
-	install -m 0644 $(UNITS:%=units/%) $(unitdir)
-	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service $(unitdir)/rouse-metrics.service
+	install -D -m 0644 -t $(unitdir) $(UNITS)
+	$(if $(USER_UNITS),install -D -m 0644 -t $(userunitdir) $(USER_UNITS))
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(addprefix $(unitdir)/,$(notdir $(filter %.service,$(UNITS)))) \
+	    $(addprefix $(userunitdir)/,$(notdir $(filter %.service,$(USER_UNITS))))
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
 	install -D -m 0644 units/rouse.catalog $(catalogdir)/rouse.catalog
@@ -38,13 +42,20 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
-	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md
+	install -D -m 0644 -t $(docdir) packaging/rouse.toml docs/openapi.yaml docs/status-json.md
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
 	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'
 endif
+
+# What `make install` puts below /usr is what the package has; Cargo.toml says what comes on top of it.
+deb:                  ## build the Debian package, target/debian/rouse_*.deb; needs cargo-deb
+	@cargo-deb --version >/dev/null 2>&1 || { echo 'make deb needs cargo-deb: cargo install --locked cargo-deb' >&2; exit 1; }
+	rm -rf target/package target/debian
+	$(MAKE) install DESTDIR=$(CURDIR)/target/package PREFIX=/usr
+	cargo-deb --no-build --no-strip --locked --output target/debian/
 
 demo:                 ## watch a connection wake a real container
 	packaging/demo
