@@ -92,6 +92,17 @@ removal_breaks_off() {
     leaving_answers
 }
 
+# friend, a member of group rouse, whose own systemd has a socket and a helper of ours.
+befriend() {
+    on_host useradd --create-home --groups rouse friend && on_host loginctl enable-linger friend &&
+        within 10 as_friend list-units &&
+        printf '[Socket]\nListenStream=%%t/rouse-%%i.sock\n' | write_on_host /home/friend/.config/systemd/user/rouse@.socket &&
+        printf '[Service]\nExecStart=/bin/sleep infinity\n' | write_on_host /home/friend/.config/systemd/user/rouse@.service &&
+        as_friend daemon-reload && as_friend start rouse@own.socket rouse@own.service
+}
+as_friend() { on_host systemctl --user --machine=friend@ "$@"; }
+users_are_stopped() { is "$(as_friend list-units --no-legend 'rouse@*')" ""; }
+
 removes() {
     local container
     container=$(leaving_container)
@@ -126,10 +137,11 @@ purges() {
     on_host systemctl set-property rouse@leaving.service IPAddressAllow=203.0.113.7
     on_host systemctl enable --now rouse@failing.socket
     within 10 has_failed
-    on_host useradd --no-create-home --groups rouse friend
     container=$(leaving_container)
     apt purge rouse
-    on_host userdel friend
+    on_host loginctl disable-linger friend || true
+    on_host systemctl stop "user@$(on_host id -u friend).service"
+    on_host userdel --remove friend
     on_host rm -f /root/{rouse,repacked}.deb /root/{enough,clients}
     # The test's own mounts are named as it pleases.
     is "$(on_host find / /run -xdev -path /var/log -prune -o -name '*rouse*' ! -exec mountpoint -q {} \; -print)" ""
@@ -143,11 +155,18 @@ purges() {
 has_failed() { is "$(property rouse@failing.service ActiveState)" failed; }
 
 package_leaves() {
+    local has_friend
     check "a sidecar is awake" is_awake
     check "an upgrade restarts its helper, no socket and no container, and clients wait meanwhile" upgrades
     check "an upgrade that breaks off changes nothing" upgrade_breaks_off
     check "after a removal that breaks off, the ports are open again" removal_breaks_off
+    befriend &>"$dir/friend" && has_friend=yes || has_friend=no
     check "a removal closes and disables all, and leaves the container running" removes
+    if [[ $has_friend == yes ]]; then
+        check "it also stops those of users" users_are_stopped
+    else
+        skip "sockets of users at a removal" "no systemd of a user starts here: $(tail -n 1 "$dir/friend")"
+    fi
     check "installed again, it adopts the container once it is enabled" comes_back
     check "a purge leaves nothing but the container" purges
 }
