@@ -3,7 +3,8 @@ DESTDIR ?=
 
 CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
-UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service
+UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service \
+           rouse-adopt.timer rouse-adopt.service
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
@@ -28,7 +29,7 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
 	install -d $(unitdir)
 	install -m 0644 $(UNITS:%=units/%) $(unitdir)
-	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(unitdir)/rouse@.service $(unitdir)/rouse-metrics.service
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(addprefix $(unitdir)/,$(filter %.service,$(UNITS)))
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
 	install -D -m 0644 units/rouse.catalog $(catalogdir)/rouse.catalog
