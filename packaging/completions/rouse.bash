@@ -49,9 +49,9 @@ _rouse() {
             ;;
         check) options='--json' ;;
         metrics) options='--serve' ;;
-        run) ;;
+        run | adopt) ;;
         help | '')
-            names='run status wake touch is-running hold sleep check add remove metrics help'
+            names='run status wake touch is-running hold sleep adopt check add remove metrics help'
             [[ $command ]] || options='--version'
             ;;
         esac

@@ -54,6 +54,7 @@ complete -c rouse -n __rouse_is -a touch -d 'Count as use of a sidecar'
 complete -c rouse -n __rouse_is -a is-running -d 'Say by the exit code whether its container runs'
 complete -c rouse -n __rouse_is -a hold -d 'Wake a sidecar and keep it awake'
 complete -c rouse -n __rouse_is -a sleep -d 'Put a sidecar to sleep now'
+complete -c rouse -n __rouse_is -a adopt -d 'Start the helpers of containers that run without one'
 complete -c rouse -n __rouse_is -a check -d 'Say what will not work, and how to mend it'
 complete -c rouse -n __rouse_is -a add -d 'Write configuration and socket for containers that exist'
 complete -c rouse -n __rouse_is -a remove -d 'Remove what add has written'
@@ -62,7 +63,7 @@ complete -c rouse -n __rouse_is -a help -d 'Show what a command does'
 
 complete -c rouse -n '__rouse_is status wake touch is-running hold sleep remove' -a '(__rouse_sidecars)' -d Sidecar
 complete -c rouse -n '__rouse_is add' -a '(__rouse_containers)' -d Container
-complete -c rouse -n '__rouse_is help' -a 'run status wake touch is-running hold sleep check add remove metrics'
+complete -c rouse -n '__rouse_is help' -a 'run status wake touch is-running hold sleep adopt check add remove metrics'
 
 complete -c rouse -n '__rouse_is status' -l json -d 'As JSON'
 complete -c rouse -n '__rouse_is status' -l color -x -a 'auto always never' -d 'Use colours'

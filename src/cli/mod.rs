@@ -1,6 +1,7 @@
 //! The command line.
 
 mod add; // config and drop-in for a container that exists
+mod adopt; // a helper for each container that runs without one
 mod as_root; // the same command for somebody who may
 mod call; // a command that is a call of the control socket
 mod check; // what will not work, and how to mend it
@@ -73,6 +74,8 @@ enum Command {
     Hold(hold::Arguments),
     /// Put a sidecar to sleep now, unless it is in use
     Sleep(sleep::Arguments),
+    /// Start the helpers of containers that run without one
+    Adopt,
     /// Say what will not work, and how to mend it
     Check(check::Arguments),
     /// Write configuration and socket for containers that exist
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::IsRunning { name } => is_running::run(config, &name),
         Command::Hold(arguments) => hold::run(&arguments),
         Command::Sleep(arguments) => sleep::run(config, &arguments),
+        Command::Adopt => adopt::run(config),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Add(arguments) => add::run(config, &arguments),
         Command::Remove(arguments) => remove::run(&arguments),

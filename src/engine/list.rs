@@ -6,6 +6,7 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::docker::{DEADLINE, escape, parse, refusal};
+use super::inspect::means;
 use super::origin::SERVICE;
 use super::{Docker, Error};
 
@@ -35,6 +36,11 @@ impl Listed {
         // A name with a second slash is that of a link to it.
         let names = self.names.iter().flatten().map(|name| name.strip_prefix('/').unwrap_or(name));
         names.min_by_key(|name| name.contains('/')).unwrap_or(&self.id)
+    }
+
+    /// Whether it is meant by `name`, as a container that is inspected.
+    pub fn is_called(&self, name: &str) -> bool {
+        means(name, self.name(), &self.id)
     }
 
     /// The TCP addresses of this host where it is published.
@@ -85,6 +91,7 @@ mod tests {
         let web: Listed = serde_json::from_str(text).unwrap();
         let published: Vec<_> = web.published().map(|address| address.to_string()).collect();
         assert_eq!((web.name(), published), ("web", vec!["0.0.0.0:8080".to_owned()]));
+        assert!(web.is_called("web") && !web.is_called("abc"), "too little of an id");
         let bare: Listed = serde_json::from_str(r#"{"Id":"abc","Names":null,"Ports":null}"#).unwrap();
         assert_eq!((bare.name(), bare.published().count()), ("abc", 0));
     }

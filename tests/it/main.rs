@@ -6,6 +6,7 @@ mod harness; // what plays systemd, the clients and the containers, and says eve
 
 mod add; // from a container that exists to its first connection, and back
 mod addresses; // where a container is dialled: networks, host, another container, an override
+mod adopt; // what runs without a helper is given one, and nothing else is touched
 mod around_sleep; // clients that come at any moment around the end of a helper
 mod awaited; // whoever waits for something is neither left with a frozen container nor cut off by sleep
 mod backpressure; // readers that do not read

@@ -34,7 +34,7 @@ impl Town {
     /// The same with something before the engine.
     pub fn plan_with_engine(&self, engine: &Path, sidecars: &[&str]) -> Plan {
         let plan = Plan::with_engine(engine, &self.config).state(&self.state());
-        let control = self.dir.path().join("control");
+        let control = self.control_folder();
         sidecars.iter().fold(plan, |plan, name| plan.socket(name, Kind::Tcp4).control(&control, name))
     }
 
@@ -58,7 +58,7 @@ impl Town {
         .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
         command.args(words).arg("--config").arg(config);
-        command.env("ROUSE_RUNTIME_DIRECTORY", self.dir.path().join("control"));
+        command.env("ROUSE_RUNTIME_DIRECTORY", self.control_folder());
         command.env("ROUSE_STATE_DIRECTORY", self.state());
         command
     }
@@ -68,8 +68,13 @@ impl Town {
         self.dir.path().join("state")
     }
 
+    /// Where the control sockets are.
+    pub fn control_folder(&self) -> PathBuf {
+        self.dir.path().join("control")
+    }
+
     pub fn control(&self, sidecar: &str) -> Control {
-        Control::new(&self.dir.path().join("control"), sidecar)
+        Control::new(&self.control_folder(), sidecar)
     }
 }
 
