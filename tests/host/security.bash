@@ -151,6 +151,7 @@ dials_private_addresses_only() {
     fort_answers
     not far_fetches
     has "$(on_host journalctl --no-pager ROUSE_SIDECAR=far ROUSE_EVENT=wake-failed)" "$far_address:8181"
+    refused 78 "IPAddressAllow=$far_address" on_host rouse check
     # It is there, for others.
     has "$(on_host curl --silent --max-time 10 "http://$far_address:8181/")" "Directory listing"
 }
@@ -160,6 +161,7 @@ drop_in_opens_an_address() {
     on_host systemctl restart rouse@far.service
     within 20 far_fetches
     has "$(far_fetches)" "Directory listing"
+    not has "$(on_host rouse check 2>&1 || true)" "$far_address"
     no_drop_in rouse@far.service address
     on_host rouse sleep far --force
 }
@@ -203,7 +205,7 @@ lives_behind_filter() {
     within 20 no_helper
     fort_answers
     has "$(on_host rouse status fort)" running
-    on_host rouse check --json | not grep -q '"severity": "error"'
+    not has "$(on_host rouse check 2>&1 || true)" rouse-engine.sock
     on_host rouse sleep fort
     is "$(property rouse@fort.service Result)" success
     # Its user may not use the engine's own socket any more.

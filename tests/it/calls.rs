@@ -137,13 +137,13 @@ fn a_full_run_gets_by_with_what_the_filter_lets_through() {
     let recorder = Recorder::new(&dir.path().join("engine.sock"));
     let Some(proxy) = Proxy::new(recorder.path(), None) else { return };
     assert_eq!(proxy.ask("GET /_ping HTTP/1.1", ""), 200);
-    let before = descriptors(proxy.pid());
+    let before = descriptors(proxy.pid()).len();
     full_run(&proxy.socket());
     assert_eq!(made(&recorder), documented());
     let refused: Vec<_> = recorder.all().into_iter().filter(|call| call.status == Some(403)).collect();
     assert!(refused.is_empty(), "{refused:?}");
     // Its helpers are gone, and so are their subscriptions.
-    until("the end of all connections", || (descriptors(proxy.pid()) <= before).then_some(()));
+    until("the end of all connections", || (descriptors(proxy.pid()).len() <= before).then_some(()));
 }
 
 /// What the engine would do, by its answer: it does not know the container, or has made nothing of a bad request.
