@@ -42,9 +42,10 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
-	install -D -m 0644 -t $(docdir) packaging/rouse.toml docs/openapi.yaml docs/status-json.md
+	install -D -m 0644 -t $(docdir) packaging/rouse.toml docs/openapi.yaml $(wildcard docs/*.md)
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
 	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
+	install -D -m 0644 -t $(docdir)/socket-proxy packaging/examples/socket-proxy/*
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'

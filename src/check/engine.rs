@@ -40,7 +40,7 @@ pub async fn check(
     for (engine, members) in members.values() {
         findings.extend(permissions(units, engine.socket(), members));
         match engine.ping().await {
-            Ok(()) => sleepers += members::check(config, engine, members, known, &mut findings).await,
+            Ok(()) => sleepers += members::check(config, units, engine, members, known, &mut findings).await,
             Err(error) => findings.push(unreachable(engine.socket(), &error, members)),
         }
     }

@@ -1,11 +1,13 @@
 //! The sidecars of one engine, and the containers that it knows.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use super::{Finding, Known, Severity, container, lender, ports, way};
+use super::{Finding, Known, Severity, container, filter, lender, ports, services, way};
 use crate::config::{Config, Sidecar, table_key};
-use crate::engine::{Docker, Error, Network};
-use crate::units::Socket;
+use crate::engine::{Container, Docker, Error, Location, Network};
+use crate::socket::Address;
+use crate::units::{Socket, Units};
 
 /// The sidecars of one engine whose settings are sound, with their sockets.
 pub type Members<'a> = Vec<(Sidecar, &'a [&'a Socket])>;
@@ -13,6 +15,7 @@ pub type Members<'a> = Vec<(Sidecar, &'a [&'a Socket])>;
 /// Adds what is wrong with their containers, and with those that are in their way; gives how many of them have one.
 pub async fn check(
     config: &Config,
+    units: &Units,
     engine: &Docker,
     members: &Members<'_>,
     known: &Known<'_>,
@@ -41,8 +44,11 @@ pub async fn check(
             _ => None,
         };
         findings.extend(lender.as_ref().and_then(|lender| lender::check(config, settings, lender)));
-        let network = lender.and_then(Result::ok).unwrap_or_else(|| container.clone()).network();
-        let on_host = network == Network::Host;
+        let dialled = lender.and_then(Result::ok).unwrap_or_else(|| container.clone());
+        let on_host = dialled.network() == Network::Host;
+        let target = target(settings, &dialled);
+        let refused = |service| filter::check(&settings.name, &service, target?);
+        findings.extend(services(units, *sockets).find_map(refused));
         findings.extend(way::check(settings, sockets, on_host));
         // With the host's network the engine publishes nothing.
         if !on_host {
@@ -69,6 +75,18 @@ pub async fn check(
         }
     }
     seen.len()
+}
+
+/// Where `container` is dialled, as far as it can be known: it may be asleep, and get another address when it wakes.
+fn target(settings: &Sidecar, container: &Container) -> Option<IpAddr> {
+    match &settings.address {
+        Some(Address::Tcp(address)) => Some(address.ip()),
+        Some(Address::Unix(_)) => None,
+        None => match container.location(settings.network.as_deref()) {
+            Location::Own { ip, .. } => Some(ip),
+            _ => None,
+        },
+    }
 }
 
 /// The finding of a sidecar whose container cannot be looked at, at the place that names it.

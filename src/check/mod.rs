@@ -10,6 +10,7 @@ use known::Known;
 mod container; // a container that is not as a sidecar's should be
 mod docker_host; // the engine that `docker` shows
 mod engine; // the engines: whether they can be asked, and by whom
+mod filter; // whether the helper's unit lets it dial an address
 mod finding; // one thing that an admin should know
 mod known; // the sidecars that have a table or a socket
 mod lender; // the container whose network a sidecar's shares

@@ -1,13 +1,14 @@
-//! The calls, and what each of the engine's answers means.
+//! The calls made, and what each of the engine's answers means.
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
+use super::call::Call;
 use super::http::{Answer, Http};
 use super::{Container, Error};
 
@@ -89,7 +90,7 @@ impl Docker {
 
     /// Whether it answers, and with which API: the older of its newest and ours.
     pub async fn ping(&self) -> Result<(), Error> {
-        let answer = self.http.request(Method::GET, "/_ping", PING_DEADLINE).await?;
+        let answer = self.http.request(Call::Ping.method(), &Call::Ping.path(), PING_DEADLINE).await?;
         let theirs = answer.api_version.as_deref().and_then(parse_version);
         let Some((major, minor)) = theirs.map(|theirs| theirs.min(NEWEST_API)) else {
             let what = format!("no Api-Version in the answer ({})", answer.status);
@@ -106,8 +107,7 @@ impl Docker {
 
     /// What the engine knows of a container.
     pub async fn inspect(&self, container: &str) -> Result<Container, Error> {
-        let (call, answer) =
-            self.call(Method::GET, &format!("/containers/{container}/json"), DEADLINE).await?;
+        let (call, answer) = self.call(Call::Inspect(container), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => {
                 let found: Container = parse(call, &answer)?;
@@ -124,8 +124,7 @@ impl Docker {
 
     /// Starts a container; answers when its process runs, not when it listens.
     pub async fn start(&self, container: &str) -> Result<Started, Error> {
-        let path = format!("/containers/{container}/start");
-        let (call, answer) = self.call(Method::POST, &path, START_DEADLINE).await?;
+        let (call, answer) = self.call(Call::Start(container), START_DEADLINE).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(Started::Now),
             StatusCode::NOT_MODIFIED => Ok(Started::Already),
@@ -141,7 +140,7 @@ impl Docker {
 
     /// Freezes a container; one that is frozen already is fine, one that does not run is a refusal.
     pub async fn pause(&self, id: &str) -> Result<(), Error> {
-        let (call, answer) = self.call(Method::POST, &format!("/containers/{id}/pause"), DEADLINE).await?;
+        let (call, answer) = self.call(Call::Pause(id), DEADLINE).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(()),
             // Docker says 409, Podman 500.
@@ -156,8 +155,7 @@ impl Docker {
 
     /// Thaws a container.
     pub async fn unpause(&self, container: &str) -> Result<(), Error> {
-        let (call, answer) =
-            self.call(Method::POST, &format!("/containers/{container}/unpause"), DEADLINE).await?;
+        let (call, answer) = self.call(Call::Unpause(container), DEADLINE).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(()),
             // Somebody else was faster.
@@ -170,8 +168,8 @@ impl Docker {
     /// `grace`, counted in whole seconds. One that is paused is to be unpaused before: Podman refuses to stop it.
     pub async fn stop(&self, container: &str, grace: Duration) -> Result<(), Error> {
         let seconds = grace.as_millis().div_ceil(1000);
-        let path = format!("/containers/{container}/stop?t={seconds}");
-        let (call, answer) = self.call(Method::POST, &path, grace + STOP_MARGIN).await?;
+        let stop = Call::Stop(container, &format!("t={seconds}"));
+        let (call, answer) = self.call(stop, grace + STOP_MARGIN).await?;
         match answer.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Ok(()),
             _ => Err(refusal(call, &answer)),
@@ -184,8 +182,7 @@ impl Docker {
     /// Docker 20.10 takes up to a second for it if it was asked less than a second ago, a few milliseconds otherwise; one that
     /// does not know `one-shot` takes two seconds.
     pub async fn cpu(&self, id: &str) -> Result<CpuTime, Error> {
-        let path = format!("/containers/{id}/stats?stream=false&one-shot=true");
-        let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
+        let (call, answer) = self.call(Call::Stats(id, "stream=false&one-shot=true"), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => parse(call, &answer).map(Stats::cpu_time),
             _ => Err(refusal(call, &answer)),
@@ -193,20 +190,15 @@ impl Docker {
     }
 
     /// Sends a request to the negotiated version; with the answer comes what was asked, for an error to name.
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        deadline: Duration,
-    ) -> Result<(String, Answer), Error> {
-        let path = self.version().await? + path;
-        let answer = self.http.request(method.clone(), &path, deadline).await?;
-        Ok((format!("{method} {path}"), answer))
+    pub(super) async fn call(&self, call: Call<'_>, deadline: Duration) -> Result<(String, Answer), Error> {
+        let path = self.version().await? + &call.path();
+        let answer = self.http.request(call.method(), &path, deadline).await?;
+        Ok((format!("{} {path}", call.method()), answer))
     }
 
     /// Asks for what comes piece by piece, for as long as it comes.
-    pub(super) async fn stream(&self, path: &str) -> Result<Incoming, Error> {
-        let path = self.version().await? + path;
+    pub(super) async fn stream(&self, call: Call<'_>) -> Result<Incoming, Error> {
+        let path = self.version().await? + &call.path();
         self.http.stream(&path, DEADLINE).await?.map_err(|answer| refusal(format!("GET {path}"), &answer))
     }
 

@@ -4,6 +4,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
+use super::call::Call;
 use super::docker::escape;
 use super::inspect::means;
 use super::{Docker, Error};
@@ -83,7 +84,7 @@ impl Events {
     pub async fn open(engine: &Docker, container: &str, id: Option<String>) -> Result<Events, Error> {
         let wanted: Vec<&str> = [Some(container), id.as_deref()].into_iter().flatten().collect();
         let filters = format!(r#"{{"type":["container"],"container":["{}"]}}"#, wanted.join(r#"",""#));
-        let body = engine.stream(&format!("/events?filters={}", escape(&filters))).await?;
+        let body = engine.stream(Call::Events(&format!("filters={}", escape(&filters)))).await?;
         Ok(Events { body, buffer: Vec::new(), container: container.to_owned(), id })
     }
 

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use hyper::{Method, StatusCode};
+use hyper::StatusCode;
 use serde::Deserialize;
 
+use super::call::Call;
 use super::docker::{DEADLINE, escape, parse, refusal};
 use super::inspect::means;
 use super::origin::SERVICE;
@@ -65,11 +66,11 @@ impl Docker {
     /// The containers that Compose has made for a service of that name, whether they run or not.
     pub async fn of_service(&self, service: &str) -> Result<Vec<Listed>, Error> {
         let filters = escape(&format!(r#"{{"label":["{SERVICE}={service}"]}}"#));
-        self.list(&format!("?all=true&filters={filters}")).await
+        self.list(&format!("all=true&filters={filters}")).await
     }
 
     async fn list(&self, query: &str) -> Result<Vec<Listed>, Error> {
-        let (call, answer) = self.call(Method::GET, &format!("/containers/json{query}"), DEADLINE).await?;
+        let (call, answer) = self.call(Call::List(query), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => parse(call, &answer),
             _ => Err(refusal(call, &answer)),

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::BodyExt;
+use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::{Method, StatusCode};
 
+use super::call::Call;
 use super::docker::{DEADLINE, refusal};
 use super::frames::{Frames, STREAMS};
 use super::{Container, Docker, Error};
@@ -18,8 +19,8 @@ impl Docker {
     /// The last `lines` that a container has written in its last run, oldest first.
     pub async fn log(&self, container: &Container, lines: usize) -> Result<String, Error> {
         let since = since(container.log_since());
-        let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail={lines}{since}", container.id);
-        let (call, answer) = self.call(Method::GET, &path, DEADLINE).await?;
+        let query = format!("stdout=1&stderr=1&tail={lines}{since}");
+        let (call, answer) = self.call(Call::Logs(&container.id, &query), DEADLINE).await?;
         match answer.status {
             StatusCode::OK => {
                 let mut text = Vec::with_capacity(answer.body.len());
@@ -35,9 +36,11 @@ impl Docker {
     /// first. The engine refuses where its log driver cannot be read.
     pub async fn follow_log(&self, container: &Container, since: Option<SystemTime>) -> Result<Log, Error> {
         let since = self::since(since);
-        let path = format!("/containers/{}/logs?follow=1&stdout=1&stderr=1{since}", container.id);
-        let body = self.stream(&path).await?;
-        Ok(Log { body, call: format!("GET {path}"), lines: Lines::new(Frames::of(container)), ended: false })
+        let query = format!("follow=1&stdout=1&stderr=1{since}");
+        let call = Call::Logs(&container.id, &query);
+        let body = self.stream(call).await?;
+        let call = format!("{} {}", call.method(), call.path());
+        Ok(Log { body, call, lines: Lines::new(Frames::of(container)), ended: false })
     }
 }
 

@@ -1,11 +1,12 @@
 //! What an engine can do with containers: Docker's API, which Podman speaks too.
 
-mod docker; // the calls
+mod docker; // the calls made, and what each answer means
 mod engines; // the engines of a helper
 mod log; // what a container has written
 mod frames; // how the engine sends that
 mod watch; // what happens to one container, across renames and restarts of the engine
 mod events; // how the engine tells that
+mod call; // everything that an engine is ever asked
 mod http; // one request over the unix socket
 mod inspect; // what the engine knows of a container
 mod health; // its HEALTHCHECK

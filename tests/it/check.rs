@@ -255,6 +255,20 @@ fn a_way_that_leads_back_to_the_socket_is_an_error() {
 }
 
 #[test]
+fn an_address_that_the_helpers_unit_denies_is_an_error_until_a_drop_in_allows_it() {
+    let web = Container::new("web", "");
+    let machine = machine(&web, "address = \"198.51.100.1:80\"");
+    machine
+        .write("units/rouse@.service", "[Service]\nIPAddressDeny=any\nIPAddressAllow=localhost 10.0.0.0/8\n");
+    let found = machine.check();
+    let words = ["198.51.100.1", "IPAddressAllow=198.51.100.1", "rouse@web.service.d/address.conf"];
+    let finding = found.only("error", "IPAddressDeny", &words);
+    assert_eq!((&finding["line"], &finding["column"]), (&2.into(), &Value::Null));
+    machine.write("units/rouse@web.service.d/address.conf", "[Service]\nIPAddressAllow=198.51.100.0/24\n");
+    assert!(!machine.check().grave().iter().any(|line| line.contains("198.51.100.1")));
+}
+
+#[test]
 fn a_socket_for_whose_port_there_is_none_in_the_container_is_an_error() {
     let web = Container::new("web", "");
     let plain = format!("[sidecar.web]\ncontainer = \"{}\"\n", web.name());

@@ -14,6 +14,7 @@ mod burst; // thousands of clients at one moment
 mod busy; // a container that works is in use, whoever is connected
 mod by_hand; // what somebody does to a container by hand is followed and never undone
 mod check; // what `rouse check` finds in units and containers
+mod calls; // what is asked of the engine: the calls that docs/security.md lists, and no others
 mod clients; // the usual clients of usual servers see through rouse what they see without it
 mod commands; // what an admin asks for in a terminal, and with which exit code it is answered
 mod configuration; // what a wrong file stops, and what it leaves working

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::docker::{engine_socket, engine_version};
+use super::documented::{documented, listed};
 use super::gate::Gate;
 use super::wait::until;
 
@@ -55,6 +56,11 @@ impl Call {
         let (method, part) = pattern.split_once(' ').unwrap();
         self.method == method && self.path.contains(part)
     }
+
+    /// The call as docs/security.md would list it.
+    pub fn listed(&self) -> String {
+        listed(&self.method, &self.path)
+    }
 }
 
 struct Shared {
@@ -64,7 +70,7 @@ struct Shared {
     closing: AtomicBool,
 }
 
-/// The socket; dropping it takes the engine away from who uses it.
+/// The socket; dropping it takes the engine away from who uses it, and fails if that has made a call that nobody is told of.
 pub struct Recorder {
     path: PathBuf,
     shared: Arc<Shared>,
@@ -138,6 +144,10 @@ impl Drop for Recorder {
         let _ = std::fs::remove_file(&self.path);
         for stream in lock(&self.shared.open).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+        if !thread::panicking() {
+            let secret = self.all().into_iter().find(|call| !documented().contains(&call.listed()));
+            assert!(secret.is_none(), "docs/security.md does not list {secret:?}");
         }
     }
 }

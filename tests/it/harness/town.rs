@@ -49,8 +49,12 @@ impl Town {
 
     /// The command `rouse …`, as somebody in this town runs it.
     pub fn rouse(&self, words: &[&str]) -> Command {
+        self.rouse_with_engine(&engine_socket(), words)
+    }
+
+    /// The same with something before the engine.
+    pub fn rouse_with_engine(&self, engine: &Path, words: &[&str]) -> Command {
         let config = self.dir.path().join("rouse.toml");
-        let engine = engine_socket();
         std::fs::write(
             &config,
             format!("[helper]\nengine = \"unix://{}\"\n{}", engine.display(), self.config),
