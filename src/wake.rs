@@ -189,15 +189,17 @@ async fn running(
     let Place { settings, engine, .. } = place;
     let mut thawed = false;
     loop {
+        // Podman tries again without a pause, so one in a loop may run whenever it is looked at.
+        let is_in_loop = container.is_up() && container.restarts() >= most_restarts;
         if container.is_paused() {
             engine.unpause(&container.id).await?;
             thawed = true;
-        } else if container.is_running() {
+        } else if container.is_running() && !is_in_loop {
             return Ok((container, thawed));
-        } else if !container.is_restarting() {
+        } else if !container.is_up() {
             let (ending, log) = (container.ending(), last_words(engine, &container).await);
             return Err(Failure::Died { container: settings.container.clone(), ending, log });
-        } else if container.restarts() >= most_restarts || !changes(room, watch, deadline).await {
+        } else if is_in_loop || !changes(room, watch, deadline).await {
             let (ending, log) = (container.ending(), last_words(engine, &container).await);
             return Err(Failure::CrashLoop { container: settings.container.clone(), ending, log });
         }

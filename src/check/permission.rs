@@ -12,6 +12,10 @@ use crate::units::Unit;
 
 /// What connecting to a socket needs.
 const USE: u32 = 0o6;
+/// The socket of a Podman that is root's, which is for root alone as Podman comes.
+const PODMAN: &str = "/run/podman/podman.sock";
+/// What opens it to a group and makes the helper's user a member.
+const PODMAN_HINT: &str = "cp -r /usr/share/doc/rouse/examples/podman/etc/. /etc/ && systemd-sysusers && systemd-tmpfiles --create podman-rouse.conf && systemctl daemon-reload && systemctl restart podman.socket";
 /// What reading a file needs.
 const READ: u32 = 0o4;
 
@@ -35,8 +39,10 @@ pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
     };
     let (barrier, metadata) = barrier(&Who::of(service, &user), socket, USE)?;
     let group = Group::from_gid(Gid::from_raw(metadata.gid())).ok().flatten();
-    let hint = match group.filter(|group| metadata.mode() & 0o020 != 0 && group.name != "root") {
+    let rights = if barrier == socket { 0o020 } else { 0o010 };
+    let hint = match group.filter(|group| metadata.mode() & rights != 0 && group.name != "root") {
         Some(group) => format!("usermod --append --groups {} {name}", group.name),
+        None if socket == Path::new(PODMAN) => PODMAN_HINT.to_owned(),
         None => format!("give it to a group that may use it, and put {name} into that group"),
     };
     let what =

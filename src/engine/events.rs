@@ -14,22 +14,29 @@ const MAX_LINE: usize = 1 << 20;
 
 /// What ends a container where the engine does not say by which signal (signal(7)).
 const SIGTERM: u32 = 15;
+/// How whoever is asked to end ends: in order, or by SIGINT, SIGKILL or SIGTERM.
+const IN_ORDER: [&str; 4] = ["0", "130", "137", "143"];
 
 /// The events that rouse acts on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Its process runs.
     Started,
-    /// Its process has ended.
-    Died,
+    /// Its process has ended; as one ends that is asked to, where the engine does not tell of a stop before.
+    Died {
+        /// Somebody may have stopped it.
+        as_asked: bool,
+    },
+    /// The engine has cleaned up after it.
+    Cleaned,
     /// Its HEALTHCHECK has passed.
     Healthy,
     /// It was frozen.
     Paused,
     /// It was thawed.
     Unpaused,
-    /// Somebody has sent it a signal, be it to stop it: a death that follows is no crash. Of a stop Podman tells only when the
-    /// process has ended, which may be after `Died`.
+    /// Somebody has sent it a signal, be it to stop it: a death that follows is no crash. Podman does not say which signal, and
+    /// tells nothing of most stops.
     Killed(u32),
     /// It got this name, or lost it.
     Renamed,
@@ -72,8 +79,11 @@ struct Attributes {
     /// With a rename: the name until then, with a slash before it.
     #[serde(rename = "oldName")]
     old_name: Option<String>,
-    /// With a kill: its number.
+    /// With a kill: its number, which Podman leaves out.
     signal: Option<String>,
+    /// With a death.
+    #[serde(rename = "exitCode")]
+    exit_code: Option<String>,
     /// Podman's; empty for a container in no pod.
     #[serde(rename = "podId")]
     pod_id: Option<String>,
@@ -128,16 +138,25 @@ impl Actor {
 
 impl Line {
     fn event(&self) -> Option<Event> {
+        let attributes = &self.actor.attributes;
+        let is_podman = attributes.pod_id.is_some();
         match self.action.as_str() {
             "start" => Some(Event::Started),
-            "die" | "died" => Some(Event::Died),
+            "die" | "died" => {
+                let code = attributes.exit_code.as_deref();
+                Some(Event::Died { as_asked: is_podman && code.is_some_and(|code| IN_ORDER.contains(&code)) })
+            }
+            "cleanup" => Some(Event::Cleaned),
             "health_status: healthy" => Some(Event::Healthy),
             "health_status" if self.health_status.as_deref() == Some("healthy") => Some(Event::Healthy),
             "pause" => Some(Event::Paused),
             "unpause" => Some(Event::Unpaused),
-            "kill" => Some(Event::Killed(self.actor.attributes.signal.as_deref()?.parse().ok()?)),
+            "kill" => match &attributes.signal {
+                Some(signal) => Some(Event::Killed(signal.parse().ok()?)),
+                None => Some(Event::Killed(SIGTERM)),
+            },
             // Docker tells of the signal first; its `stop` comes after the death and is no news.
-            "stop" if self.actor.attributes.pod_id.is_some() => Some(Event::Killed(SIGTERM)),
+            "stop" if is_podman => Some(Event::Killed(SIGTERM)),
             "rename" => Some(Event::Renamed),
             "destroy" | "remove" => Some(Event::Removed),
             _ => None,
@@ -163,7 +182,9 @@ mod tests {
     fn both_engines_names_are_known() {
         let docker = |action: &str| line(action, r#","name":"web""#, "").event();
         assert_eq!(docker("start"), Some(Event::Started));
-        assert_eq!(docker("die"), Some(Event::Died));
+        assert_eq!(docker("die"), Some(Event::Died { as_asked: false }));
+        let died = |code: &str| line("die", &format!(r#","name":"web","exitCode":"{code}""#), "").event();
+        assert_eq!(died("0"), Some(Event::Died { as_asked: false }), "Docker tells of a stop before");
         assert_eq!(docker("pause"), Some(Event::Paused));
         assert_eq!(docker("unpause"), Some(Event::Unpaused));
         assert_eq!(line("kill", r#","name":"web","signal":"9""#, "").event(), Some(Event::Killed(9)));
@@ -176,7 +197,14 @@ mod tests {
             assert_eq!(docker(other), None, "{other}");
         }
         let podman = |action: &str, more: &str| line(action, r#","name":"web","podId":"""#, more).event();
-        assert_eq!(podman("died", ""), Some(Event::Died));
+        assert_eq!(podman("died", ""), Some(Event::Died { as_asked: false }));
+        let died = |code: &str| line("die", &format!(r#","podId":"","exitCode":"{code}""#), "").event();
+        for code in ["0", "143", "137"] {
+            assert_eq!(died(code), Some(Event::Died { as_asked: true }), "{code}");
+        }
+        assert_eq!(died("3"), Some(Event::Died { as_asked: false }));
+        assert_eq!(podman("cleanup", ""), Some(Event::Cleaned));
+        assert_eq!(podman("kill", ""), Some(Event::Killed(15)));
         assert_eq!(podman("remove", ""), Some(Event::Removed));
         assert_eq!(podman("stop", ""), Some(Event::Killed(15)));
         assert_eq!(podman("health_status", r#","HealthStatus":"healthy""#), Some(Event::Healthy));

@@ -40,6 +40,7 @@ pub struct Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct State {
+    status: String,
     running: bool,
     paused: bool,
     restarting: bool,
@@ -79,6 +80,13 @@ struct RestartPolicy {
     name: Option<String>,
 }
 
+impl State {
+    /// Whether its process is there: Podman does not call it running any more when its stop has begun.
+    fn runs(&self) -> bool {
+        self.running || self.status == "stopping"
+    }
+}
+
 impl Container {
     /// What it is called, as people write it; its id where nothing is known.
     pub fn name(&self) -> &str {
@@ -94,7 +102,7 @@ impl Container {
 
     /// Running and able to answer: not frozen, not between two tries of its restart policy.
     pub fn is_running(&self) -> bool {
-        self.state.running && !self.state.paused && !self.state.restarting
+        self.state.runs() && !self.state.paused && !self.is_restarting()
     }
 
     /// Frozen; the engine calls that running too.
@@ -102,9 +110,10 @@ impl Container {
         self.state.paused
     }
 
-    /// Between two tries of its restart policy; the engine calls that running too, though nothing runs.
+    /// Between two tries of its restart policy; Docker calls that running too, though nothing runs. Podman calls whatever has
+    /// just ended stopped, and cleans up before it tries again or calls it exited.
     pub fn is_restarting(&self) -> bool {
-        self.state.restarting
+        self.state.restarting || (self.state.status == "stopped" && self.restart_policy().is_some())
     }
 
     /// How often its restart policy has started it since it was started by a call.
@@ -124,7 +133,7 @@ impl Container {
 
     /// Awake or paused, as far as the engine is concerned: what a stop would end.
     pub fn is_up(&self) -> bool {
-        self.state.running || self.state.paused || self.state.restarting
+        self.state.runs() || self.state.paused || self.is_restarting()
     }
 
     /// When it was last started; tells one run of it from the next.
@@ -146,8 +155,13 @@ impl Container {
 
     /// Whether its restart policy is `always`: the engine starts it when it starts itself, also after a stop by hand.
     pub fn restarts_always(&self) -> bool {
-        let policy = self.host_config.as_ref().and_then(|host| host.restart_policy.as_ref());
-        policy.and_then(|policy| policy.name.as_deref()) == Some("always")
+        self.restart_policy() == Some("always")
+    }
+
+    /// Its restart policy, where it has one.
+    fn restart_policy(&self) -> Option<&str> {
+        let policy = self.host_config.as_ref()?.restart_policy.as_ref()?;
+        policy.name.as_deref().filter(|name| !["", "no"].contains(name))
     }
 
     /// Whether the engine deletes it when it has stopped (`docker run --rm`).
@@ -298,6 +312,26 @@ mod tests {
         assert!(ended("SIGTERM", 15) && ended("SIGTERM", 9) && ended("SIGRTMIN+3", 37));
         assert!(!ended("SIGTERM", 1) && !ended("", 28) && !ended("SIGWINCH", 10));
         assert!(ended("SIGWINCH", 28) && ended("USR1", 10) && ended("12", 12));
+    }
+
+    #[test]
+    fn what_podman_stops_runs_until_it_has_ended() {
+        let stopping = container(r#"{"Status":"stopping","Running":false}"#);
+        assert!(stopping.is_running() && stopping.is_up() && !stopping.is_restarting());
+        assert!(!container(r#"{"Status":"exited","Running":false}"#).is_up());
+    }
+
+    #[test]
+    fn what_has_just_ended_with_podman_is_between_two_tries_where_it_has_a_restart_policy() {
+        let stopped = |policy: &str| {
+            let policy = format!(r#""HostConfig":{{"RestartPolicy":{{"Name":"{policy}"}}}}"#);
+            let text = format!(r#"{{"Id":"abc","State":{{"Status":"stopped"}},{policy}}}"#);
+            serde_json::from_str::<Container>(&text).unwrap()
+        };
+        for policy in ["always", "on-failure", "unless-stopped"] {
+            assert!(stopped(policy).is_restarting() && stopped(policy).is_up(), "{policy}");
+        }
+        assert!(!stopped("").is_up() && !stopped("no").is_up());
     }
 
     #[test]

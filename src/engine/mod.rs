@@ -84,7 +84,9 @@ impl Error {
 
 fn cure(cause: &io::Error) -> &'static str {
     match cause.kind() {
-        io::ErrorKind::PermissionDenied => ": add this user to the socket's group (docker)",
+        io::ErrorKind::PermissionDenied => {
+            ": this user may not use it, `rouse check` as root says what is missing"
+        }
         io::ErrorKind::NotFound => ": is the engine installed, and `engine` right?",
         io::ErrorKind::ConnectionRefused => ": is the engine running?",
         _ => "",

@@ -30,7 +30,12 @@ impl Sidecar {
                     service.killed = Some(Instant::now());
                 }
             }
-            Change::Happened(_) => service.questions.look(),
+            Change::Happened(event) => {
+                if event == (Event::Died { as_asked: true }) {
+                    service.killed = Some(Instant::now());
+                }
+                service.questions.look();
+            }
             // An answer alone may be one that was on its way when the engine went.
             Change::Subscribed => {
                 if self.is_away {

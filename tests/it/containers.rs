@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::harness::{
-    Action, Container, End, Gate, Host, Kind, PORT, Plan, behind_recorder, docker, free_port, until,
+    Action, Container, End, Gate, Host, Kind, NO_CONTAINER, PORT, PORT_TAKEN, Plan, behind_recorder, docker,
+    free_port, until,
 };
 
 fn listen(config: &str) -> Host {
@@ -70,7 +71,7 @@ fn a_container_removed_while_it_serves_can_be_made_again() {
     assert_ne!(client.end(), End::Open);
     assert_eq!(host.connect("web").end(), End::Reset);
     until("a word on what is missing", || {
-        host.look(|facts| facts.text().contains("No such container")).then_some(())
+        host.look(|facts| facts.text().contains(NO_CONTAINER.text())).then_some(())
     });
     web.create();
     host.served_again("web");
@@ -84,7 +85,7 @@ fn a_container_removed_while_it_sleeps_can_be_made_again() {
     assert!(host.exit().success());
     web.remove();
     assert_eq!(host.connect("web").end(), End::Reset);
-    assert!(host.event("web", "wake-failed").contains("No such container"));
+    assert!(host.event("web", "wake-failed").contains(NO_CONTAINER.text()));
     web.create();
     host.served_again("web");
 }
@@ -99,7 +100,7 @@ fn a_port_clash_with_another_container_is_shown_and_mended() {
     let host = listen(&web.sidecar("web", ""));
     assert_eq!(host.connect("web").end(), End::Reset);
     let line = host.event("web", "wake-failed");
-    assert!(line.contains("port is already allocated"), "{line:?}");
+    assert!(line.contains(PORT_TAKEN.text()), "{line:?}");
     docker(&["stop", other.name()]);
     host.served_again("web");
 }

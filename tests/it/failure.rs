@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Kind, Plan, Rule, SERVERS, behind_recorder, until};
+use crate::harness::{
+    Action, Container, End, Kind, Plan, Rule, SERVERS, behind_recorder, is_podman, skip, until,
+};
 
 /// A server that ends after a moment as often as this, and then serves.
 fn ends_at_first(times: usize, policy: &str) -> Container {
@@ -104,6 +106,9 @@ fn a_container_that_ends_three_times_in_one_wake_is_in_a_crash_loop_and_named_so
 
 #[test]
 fn a_container_found_in_a_crash_loop_is_given_up_at_once() {
+    if is_podman() {
+        return skip("Podman's restart policy makes no pauses");
+    }
     let web = ends_at_first(1000, "always");
     web.start();
     // The policy's pauses double from 100 ms: after so many ends it mostly pauses.
@@ -145,7 +150,11 @@ fn a_container_that_dies_for_want_of_memory_at_start_is_said_to() {
     let host = Plan::new(&web.sidecar("web", "")).socket("web", Kind::Tcp4).listen();
     assert_eq!(host.connect("web").end(), End::Reset);
     let line = host.event("web", "wake-failed");
-    assert!(line.contains("137") && line.contains("OOM"), "{line:?}");
+    assert!(line.contains("137"), "{line:?}");
+    if is_podman() && web.inspect("{{.State.OOMKilled}}") == "false" {
+        return skip("Podman has not noticed that memory was short");
+    }
+    assert!(line.contains("OOM"), "{line:?}");
 }
 
 #[test]
@@ -156,7 +165,11 @@ fn a_container_that_dies_for_want_of_memory_while_it_serves_is_said_to_and_woken
     assert_eq!(client.ask("eat 1"), "full");
     client.try_ask("eat 500").unwrap_err();
     let line = host.event("web", "died");
-    assert!(line.contains("137") && line.contains("OOM"), "{line:?}");
+    assert!(line.contains("137"), "{line:?}");
+    if is_podman() && web.inspect("{{.State.OOMKilled}}") == "false" {
+        return skip("Podman has not noticed that memory was short");
+    }
+    assert!(line.contains("OOM"), "{line:?}");
     host.served_again("web");
 }
 

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{
-    Client, Container, End, Host, Kind, Plan, engine_socket, is_reset, output, skip, spawn, spawn_with, until,
+    Client, Container, End, Host, Kind, NO_CONTAINER, Plan, engine_socket, is_reset, output, skip, spawn,
+    spawn_with, until,
 };
 
 /// Whether `client` is served by `container`.
@@ -179,5 +180,5 @@ fn a_socket_without_a_table_takes_the_container_of_its_name() {
     let host = Plan::new("").socket("rouse-it-no-such-container", Kind::Tcp4).listen();
     let mut client = host.connect("rouse-it-no-such-container");
     assert!(is_reset(&client.try_ask("echo nobody").unwrap_err()));
-    assert!(host.event("rouse-it-no-such-container", "wake-failed").contains("No such container"));
+    assert!(host.event("rouse-it-no-such-container", "wake-failed").contains(NO_CONTAINER.text()));
 }

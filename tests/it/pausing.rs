@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 
 use crate::harness::{Action, Client, Container, Control, End, Gate, Host, Kind, Plan, Recorder};
-use crate::harness::{docker, until};
+use crate::harness::{asks_healthchecks, docker, until};
 
 /// A pause soon, a sleep never.
 const SOON: &str = "pause_after = \"300ms\"\nidle_timeout = \"5m\"\nbusy_cpu = 0";
@@ -235,6 +235,9 @@ fn what_a_client_sends_or_who_connects_while_it_is_being_paused_is_answered() {
 
 #[test]
 fn with_ready_healthy_a_client_after_a_pause_is_answered_at_once() {
+    if !asks_healthchecks() {
+        return;
+    }
     // The engine calls it unhealthy from the pause to the next check, and so it stays for the next helper.
     let options = ["--health-cmd", "true", "--health-interval", "4s"];
     let scene = Scene::with(Container::with("web", &options, ""), &format!("{SOON}\nready = \"healthy\""));

@@ -1,7 +1,9 @@
 //! The engine's command line, and what the suite may use.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -43,10 +45,37 @@ pub fn docker_exec(container: &str, run: &[&str]) -> String {
     out.trim_end().to_owned()
 }
 
+/// What the engine says of itself when it is pinged: its headers, in small letters.
+fn ping() -> &'static BTreeMap<String, String> {
+    static HEADERS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    HEADERS.get_or_init(|| {
+        let mut engine = UnixStream::connect(engine_socket()).unwrap();
+        engine.write_all(b"HEAD /_ping HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        engine.read_to_string(&mut answer).unwrap();
+        let headers = answer.lines().filter_map(|line| line.split_once(": "));
+        headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
+    })
+}
+
 /// The version of the engine's API, as in "1.41".
 pub fn engine_version() -> String {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| docker(&["version", "--format", "{{.Server.APIVersion}}"])).clone()
+    ping()["api-version"].clone()
+}
+
+/// Whether the engine is Podman, which says so: Docker's API, in words and habits of its own.
+pub fn is_podman() -> bool {
+    ping().contains_key("libpod-api-version")
+}
+
+/// Whether the engine asks HEALTHCHECKs, which Podman leaves to timers of systemd; where it does not, the calling test is
+/// skipped.
+pub fn asks_healthchecks() -> bool {
+    let asks = !is_podman() || Path::new("/run/systemd/system").exists();
+    if !asks {
+        skip("Podman asks HEALTHCHECKs by timers of systemd, and there is none");
+    }
+    asks
 }
 
 /// The label by which `tests/run` finds what a killed run left behind.

@@ -24,13 +24,16 @@ mod town; // hosts that share what all helpers of one machine share
 mod unit; // the part of a service unit that matters here, and the manager that keeps it
 mod wait; // deadlines instead of sleeps
 mod witness; // which containers ran at the same time, as the engine tells it
+mod words; // what the engines say: each refuses the same in words of its own
 
 pub use between::{Between, Pair, stuff, unread_behind};
 pub use client::{Client, End, is_reset};
 pub use container::{Container, Network, PORT, SERVERS};
 pub use control::Control;
 pub use dice::Dice;
-pub use docker::{docker, docker_anyway, docker_exec, engine_socket, engine_version, skip};
+pub use docker::{
+    asks_healthchecks, docker, docker_anyway, docker_exec, engine_socket, engine_version, is_podman, skip,
+};
 pub use documented::documented;
 pub use engine::Engine;
 pub use gate::Gate;
@@ -48,3 +51,4 @@ pub use tape::Tape;
 pub use town::{Town, home};
 pub use wait::until;
 pub use witness::Witness;
+pub use words::{NO_COMMAND, NO_CONTAINER, NO_LOG, PORT_TAKEN};

@@ -1,6 +1,6 @@
 //! Which of some containers ran at the same time, as the engine tells it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,7 +14,6 @@ use super::wait::until;
 /// The starts and ends of some containers, in the engine's own order.
 pub struct Witness {
     child: Child,
-    names: Vec<String>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -25,8 +24,8 @@ struct Seen {
     starts: Vec<String>,
     /// Each moment at which more than one ran.
     together: Vec<BTreeSet<String>>,
-    /// How often each was updated, which only `saw_one_at_a_time` does.
-    marks: BTreeMap<String, usize>,
+    /// The containers that were created, among them those of `saw_one_at_a_time`.
+    created: BTreeSet<String>,
     /// Lines that tell of nothing known.
     odd: Vec<String>,
 }
@@ -40,20 +39,18 @@ impl Witness {
         let mut command = Command::new("docker");
         command.arg("--host").arg(format!("unix://{}", engine_socket().display()));
         command.args(["events", "--since", &since]);
-        for event in ["start", "die", "update"] {
+        // What Podman shows as "die" is "died" to its filter.
+        for event in ["create", "start", "die", "died"] {
             command.arg("--filter").arg(format!("event={event}"));
         }
         command.args(["--format", "{{.Action}} {{.Actor.Attributes.name}}"]);
         let names: Vec<String> = containers.iter().map(|container| container.name().to_owned()).collect();
-        for name in &names {
-            command.arg("--filter").arg(format!("container={name}"));
-        }
         let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let told = Arc::clone(&seen);
-        thread::spawn(move || lines.for_each(|line| lock(&told).note(&line)));
-        Witness { child, names, seen }
+        thread::spawn(move || lines.for_each(|line| lock(&told).note(&line, &names)));
+        Witness { child, seen }
     }
 
     /// Whoever has been started so far, in order.
@@ -72,22 +69,19 @@ impl Witness {
         assert!(seen.together.is_empty(), "at once: {:?} of {:?}", seen.together, seen.starts);
     }
 
-    /// Waits for an event of this moment from each: all that came before has been seen then.
+    /// Waits for an event of this moment: all that came before has been seen then.
     #[track_caller]
     fn catch_up(&self) {
-        let mark = |name: &str| lock(&self.seen).marks.get(name).copied().unwrap_or(0);
-        for name in &self.names {
-            let before = mark(name);
-            // It is so already: the engine tells of it all the same.
-            docker(&["update", "--restart", "no", name]);
-            until(&format!("the update of {name}"), || (mark(name) > before).then_some(()));
-        }
+        let mark = Container::new("mark", "");
+        until("the creation of a container", || lock(&self.seen).created.contains(mark.name()).then_some(()));
     }
 }
 
 impl Seen {
-    fn note(&mut self, line: &str) {
+    fn note(&mut self, line: &str, names: &[String]) {
         match line.split_once(' ') {
+            Some(("create", name)) => drop(self.created.insert(name.to_owned())),
+            Some(("start" | "die", name)) if !names.iter().any(|one| one == name) => {}
             Some(("start", name)) => {
                 self.starts.push(name.to_owned());
                 self.running.insert(name.to_owned());
@@ -96,7 +90,6 @@ impl Seen {
                 }
             }
             Some(("die", name)) => drop(self.running.remove(name)),
-            Some(("update", name)) => *self.marks.entry(name.to_owned()).or_default() += 1,
             _ => self.odd.push(line.to_owned()),
         }
     }
