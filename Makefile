@@ -17,7 +17,7 @@ zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 docdir      := $(DESTDIR)$(PREFIX)/share/doc/rouse
 
-.PHONY: all build install demo test bench bench-wake check help
+.PHONY: all build install demo test test-real bench bench-wake check help
 
 all: build
 
@@ -41,6 +41,9 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
 	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
+	install -D -m 0644 -t $(docdir) docs/compose.md docs/sidecars.md
+	install -D -m 0644 -t $(docdir)/compose packaging/examples/compose/before.yaml packaging/examples/compose/compose.yaml
+	install -D -m 0755 -t $(docdir)/compose packaging/examples/compose/set-up
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'
@@ -51,6 +54,9 @@ demo:                 ## watch a connection wake a real container
 
 test:                 ## run all tests
 	tests/run
+
+test-real:            ## run real sidecars behind rouse: Blender and MCP (five minutes, and 1.4 GB the first time)
+	tests/real/run
 
 bench:                ## measure the relay beside its peers (seven minutes)
 	tests/bench-relay/run --json docs/bench.json --svg docs/bench.svg

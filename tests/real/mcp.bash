@@ -12,6 +12,8 @@ keys() { printf '%s\n' "ready = 'http:/'" "stop_timeout = '2s'" "$@" | configure
 
 # open_session MODE: a client with a session. `call` is for the first one that it opens.
 open_session() {
+    # A check that has failed may have left one.
+    docker rm --force "$client" &>/dev/null || true
     coproc CLIENT {
         exec docker run --rm --interactive --name "$client" --network "container:$host" rouse-test:mcp \
             python3 /client.py http://localhost:8809/mcp "$1" 2>"$dir/client"
@@ -42,7 +44,7 @@ client_wakes() {
     is_asleep notes-mcp
     open_session "$1"
     succeeds '"20'
-    figure "notes-mcp: a $1 client connected, asleep before: $(seconds) s (protocol $(sed 's/.*"result": "\(.*\)"}/\1/' <<<"$told"))"
+    figure "notes-mcp: a client of kind “$1” connected, asleep before: $(seconds) s (protocol $(sed 's/.*"result": "\(.*\)"}/\1/' <<<"$told"))"
     call tools
     succeeds '["note", "recall"]'
     call note '{"text": "first"}'
@@ -55,25 +57,25 @@ client_wakes() {
 
 # Its stream is quiet between the server's pings, which come every 15 s.
 session_ends_with_sleep() {
-    local slept waking
-    slept=$(count notes-mcp slept)
+    local slept woken
     open_session legacy
     call note '{"text": "first"}'
     succeeds 1
-    within 20 slept_more_than "$slept"
-    # The client opens its stream anew, for which the sidecar wakes, and is told that there is no such session.
-    waking=$(count notes-mcp waking)
+    slept=$(count notes-mcp slept) woken=$(count notes-mcp waking)
+    within 20 more notes-mcp slept "$slept"
+    # Nobody calls: the client opens its stream anew.
+    within 20 more notes-mcp waking "$woken"
     call recall
-    fails "MCPError: Session terminated"
+    fails "MCPError: Session not found"
     close_session
-    ((waking >= 1))
     open_session legacy
     call recall
     succeeds '[]'
     close_session
     within 30 is_asleep notes-mcp
 }
-slept_more_than() { (($(count notes-mcp slept) > $1)); }
+# more NAME EVENT COUNT: that has happened to it again.
+more() { (($(count "$1" "$2") > $3)); }
 
 connections_keep_session() {
     keys "idle_timeout = '${idle}s'" "idle = 'connections'"
@@ -124,7 +126,7 @@ no_session_to_lose() {
     within 20 is_asleep notes-mcp
     call recall
     succeeds '[]'
-    figure "notes-mcp: an auto client's next call, asleep before: $(seconds) s"
+    figure "notes-mcp: the next call of one of kind “auto”, asleep before: $(seconds) s"
     close_session
     within 20 is_asleep notes-mcp
 }
