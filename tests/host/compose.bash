@@ -60,14 +60,19 @@ set_up() {
 wakes_for_the_name() {
     is_asleep
     app_reaches_it
-    is_running
     told ready
 }
 
 wakes_for_the_host() {
     is_asleep
     host_reaches_it
-    is_running
+    told ready
+    put_to_sleep
+}
+
+put_to_sleep() {
+    on_host rouse sleep kicad-mcp
+    within 10 is_asleep
 }
 
 falls_asleep_again() {
@@ -75,14 +80,18 @@ falls_asleep_again() {
     has "$(on_host journalctl --no-pager --lines=1 --output=cat ROUSE_SIDECAR=kicad-mcp)" "kicad-mcp: slept"
 }
 
-# Neither its name nor its service's leads anywhere but to the host.
+# Its address answers the host, and no caller.
 not_past_rouse() {
+    local address
+    on_host rouse hold kicad-mcp --for 1m
     is "$(in_app getent ahostsv4 kicad-mcp | cut -d ' ' -f 1 | sort -u)" "$(gateway)"
-    is_running
-    not in_app curl --silent --max-time 3 "http://$(address_of_sidecar):8808/"
+    address=$(engine inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' kicad-mcp)
+    has "$(on_host curl --silent --max-time 10 "http://$address:8808/")" "KiCad here"
+    not in_app curl --silent --max-time 3 "http://$address:8808/"
+    on_host rouse sleep kicad-mcp --force
+    within 10 is_asleep
 }
 gateway() { on_host ip -4 -oneline address show docker0 | sed -n 's|.* inet \([^/]*\)/.*|\1|p'; }
-address_of_sidecar() { engine inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' kicad-mcp; }
 
 up_leaves_it_asleep() {
     is_asleep
@@ -96,7 +105,7 @@ up_leaves_it_asleep() {
 
 recreated_asleep() {
     local before
-    within 20 is_asleep
+    put_to_sleep
     before=$(id_of kicad-mcp)
     project up --no-start --force-recreate kicad-mcp
     not is "$(id_of kicad-mcp)" "$before"
@@ -112,12 +121,11 @@ recreated_awake() {
     not is "$(id_of kicad-mcp)" "$before"
     told died
     app_reaches_it
-    falls_asleep_again
 }
 
 # Nobody runs when it is made, so that the next client finds it running.
 recreated_and_started() {
-    is_asleep
+    put_to_sleep
     project up --detach --force-recreate kicad-mcp
     is_running
     app_reaches_it
@@ -126,11 +134,19 @@ recreated_and_started() {
 }
 
 stopped_by_compose() {
-    app_reaches_it
+    on_host rouse wake kicad-mcp
     project stop kicad-mcp
     within 20 is_asleep
     app_reaches_it
-    falls_asleep_again
+    put_to_sleep
+}
+
+# Its profile is off, so that it and its network are none of that project's.
+down_leaves_it() {
+    project down
+    is_down
+    host_reaches_it
+    put_to_sleep
 }
 
 down_and_up() {
@@ -143,7 +159,6 @@ down_and_up() {
     project up --detach
     # The next one may try a second after the one that failed.
     within 20 app_reaches_it
-    falls_asleep_again
 }
 
 leave() {
@@ -170,15 +185,19 @@ compose() {
     check "before rouse: app and host reach the sidecar, which runs all day" before
     check "the example's set-up puts rouse in front of it, asleep" set_up
     check "the caller's connection to the old name wakes it" wakes_for_the_name
-    check "the name leads to the host alone, and no other way to the sidecar" not_past_rouse
     check "idle: it falls asleep" falls_asleep_again
+    check "the name leads to the host alone, and no other way to the sidecar" not_past_rouse
     check "the host's connection to the old port wakes it" wakes_for_the_host
-    check "and it falls asleep again" falls_asleep_again
     check "docker compose up and stop leave it asleep" up_leaves_it_asleep
     check "made anew while it sleeps, it sleeps on until somebody connects" recreated_asleep
     check "made anew while it is awake, it is followed by its name" recreated_awake
     check "made anew and started by Compose, it is adopted by the next client" recreated_and_started
     check "stopped by Compose, the next connection wakes it" stopped_by_compose
-    check "docker compose down: clients are reset until it is made again" down_and_up
+    if [[ ${compose_command[*]} == docker-compose ]]; then
+        skip "docker compose down leaves it, and rouse goes on" "Compose 1 takes what is in profiles that are off down too"
+    else
+        check "docker compose down leaves it, and rouse goes on" down_leaves_it
+    fi
+    check "docker compose --profile sidecar down: clients are reset until it is made again" down_and_up
     check "the project leaves the host as it was" leave
 }
