@@ -20,7 +20,7 @@ zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 docdir      := $(DESTDIR)$(PREFIX)/share/doc/rouse
 
-.PHONY: all build install deb demo test bench bench-wake check help
+.PHONY: all build install deb demo test test-real bench bench-wake check help
 
 all: build
 
@@ -44,8 +44,8 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
 	install -D -m 0644 -t $(docdir) packaging/rouse.toml docs/openapi.yaml $(wildcard docs/*.md)
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
-	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
-	install -D -m 0644 -t $(docdir)/socket-proxy packaging/examples/socket-proxy/*
+	cd packaging/examples && find . -type f \( -perm /111 -exec install -D -m 0755 {} $(abspath $(docdir))/{} \; \
+	    -o -exec install -D -m 0644 {} $(abspath $(docdir))/{} \; \)
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
 ifeq ($(DESTDIR),)
 	@echo 'now: systemd-sysusers && systemd-tmpfiles --create rouse.conf && journalctl --update-catalog && systemctl daemon-reload'
@@ -63,6 +63,9 @@ demo:                 ## watch a connection wake a real container
 
 test:                 ## run all tests
 	tests/run
+
+test-real:            ## run real sidecars behind rouse: Blender and MCP (five minutes, and 1.4 GB the first time)
+	tests/real/run
 
 bench:                ## measure the relay beside its peers (seven minutes)
 	tests/bench-relay/run --json docs/bench.json --svg docs/bench.svg
