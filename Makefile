@@ -5,10 +5,13 @@ CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
 UNITS   := rouse@.socket rouse-control@.socket rouse@.service rouse-metrics.socket rouse-metrics.service \
            rouse-adopt.timer rouse-adopt.service
+# A user's manager takes the same sockets, and a service that needs no privileges.
+USER_UNITS := rouse@.socket rouse-control@.socket user/rouse@.service
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
 unitdir     := $(DESTDIR)$(PREFIX)/lib/systemd/system
+userdir     := $(DESTDIR)$(PREFIX)/lib/systemd/user
 sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 catalogdir  := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
@@ -27,9 +30,10 @@ build:                ## build the release binary
 
 install: build        ## put binary, units, manual, completions and docs below DESTDIR and PREFIX (/usr)
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
-	install -d $(unitdir)
+	install -d $(unitdir) $(userdir)
 	install -m 0644 $(UNITS:%=units/%) $(unitdir)
-	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(addprefix $(unitdir)/,$(filter %.service,$(UNITS)))
+	install -m 0644 $(USER_UNITS:%=units/%) $(userdir)
+	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(addprefix $(unitdir)/,$(filter %.service,$(UNITS))) $(userdir)/rouse@.service
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
 	install -D -m 0644 units/rouse.catalog $(catalogdir)/rouse.catalog
@@ -39,7 +43,7 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
-	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md
+	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md docs/user-manager.md
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
 	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
