@@ -5,7 +5,8 @@ CARGO   ?= cargo
 BINARY  := $(or $(CARGO_TARGET_DIR),target)/release/rouse
 # What is put into these folders is installed, and so in the package.
 UNITS   := $(wildcard units/*.socket units/*.service units/*.timer)
-USER_UNITS := $(wildcard units/user/*)
+# A user's manager takes the same sockets, and a service that needs no privileges.
+USER_UNITS := units/rouse@.socket units/rouse-control@.socket $(wildcard units/user/*)
 
 # Where each kind of file belongs below PREFIX.
 bindir      := $(DESTDIR)$(PREFIX)/bin
@@ -30,7 +31,7 @@ build:                ## build the release binary
 install: build        ## put binary, units, manual, completions and docs below DESTDIR and PREFIX (/usr)
 	install -D -m 0755 $(BINARY) $(bindir)/rouse
 	install -D -m 0644 -t $(unitdir) $(UNITS)
-	$(if $(USER_UNITS),install -D -m 0644 -t $(userunitdir) $(USER_UNITS))
+	install -D -m 0644 -t $(userunitdir) $(USER_UNITS)
 	sed -i 's|/usr/bin/rouse|$(PREFIX)/bin/rouse|' $(addprefix $(unitdir)/,$(notdir $(filter %.service,$(UNITS)))) \
 	    $(addprefix $(userunitdir)/,$(notdir $(filter %.service,$(USER_UNITS))))
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf

@@ -83,7 +83,7 @@ mod units;
 mod shell;
 // the time of day, and times as people read them
 mod clock;
-// the folders that all helpers and commands of one machine share
+// the folders that all helpers and commands of one manager share
 mod places;
 // a file that one process at a time has
 mod lock;

@@ -7,7 +7,7 @@ use crate::calls::{Cause, Directory, Refusal};
 use crate::control::client;
 use crate::holds::Hold;
 use crate::name::Name;
-use crate::places::SOCKETS;
+use crate::places;
 use crate::socket::{Address, Listeners};
 use crate::why::Holder;
 
@@ -57,7 +57,7 @@ pub fn sockets_folder(control: &Listeners) -> PathBuf {
         _ => None,
     });
     let mut absolute = folders.filter(|folder| folder.is_absolute());
-    absolute.next().unwrap_or(Path::new(SOCKETS)).to_owned()
+    absolute.next().map_or_else(places::usual_sockets, Path::to_owned)
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     async fn the_sockets_are_where_our_own_is() {
         let folder = tempfile::tempdir().unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(sockets_folder(&Listeners::new(vec![tcp.into()]).unwrap()), Path::new(SOCKETS));
+        assert_eq!(sockets_folder(&Listeners::new(vec![tcp.into()]).unwrap()), Path::new("/run/rouse"));
         let unix = UnixListener::bind(folder.path().join("web.sock")).unwrap();
         assert_eq!(sockets_folder(&Listeners::new(vec![unix.into()]).unwrap()), folder.path());
     }

@@ -1,31 +1,94 @@
-//! The folders that all helpers and commands of one machine share.
+//! The folders that all helpers and commands of one manager share: the system's, or that of a user.
+
+mod folders; // where either has them
 
 use std::env;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::name::Name;
+use folders::Folders;
+
+/// Chosen by the command line, before anything is looked for.
+static CHOSEN: OnceLock<Folders> = OnceLock::new();
+
+/// From now on, the folders are those of the user who runs this, as with `systemctl --user`.
+pub fn choose_user() {
+    let _ = CHOSEN.set(Folders::of_user());
+}
+
+/// Those of the system, unless the user's were chosen.
+fn folders() -> &'static Folders {
+    CHOSEN.get_or_init(Folders::of_system)
+}
+
+/// Whether they are a user's.
+pub fn are_users() -> bool {
+    !folders().option.is_empty()
+}
+
+/// What systemctl is called as to reach the manager that has the units.
+pub fn systemctl() -> String {
+    format!("systemctl{}", folders().option)
+}
+
+/// What shows the journal of the helper of a sidecar.
+pub fn journalctl(name: &Name) -> String {
+    format!("journalctl{} -u rouse@{name}", folders().option)
+}
+
+/// What `%t` stands for in a unit.
+pub fn runtime() -> &'static Path {
+    &folders().runtime
+}
+
+/// Where the configuration is.
+pub fn configuration() -> &'static Path {
+    &folders().configuration
+}
+
+/// Where the units are that somebody wrote here.
+pub fn units() -> &'static Path {
+    &folders().units
+}
+
+/// Where units are looked for; the first folder wins.
+pub fn unit_path() -> &'static [PathBuf] {
+    &folders().unit_path
+}
+
+/// Where an engine listens when the configuration does not say: the first that is there.
+pub fn engines() -> &'static [PathBuf] {
+    &folders().engines
+}
 
 /// Where rouse-control@.socket puts the control sockets.
-pub const SOCKETS: &str = "/run/rouse";
-/// Where `StateDirectory=` of rouse@.service is.
-const STATES: &str = "/var/lib/rouse";
+pub fn usual_sockets() -> PathBuf {
+    folders().runtime.join("rouse")
+}
 
-/// Where commands look for the control sockets: `$ROUSE_RUNTIME_DIRECTORY`, else /run/rouse. `$RUNTIME_DIRECTORY` is that of
-/// the service that calls the command.
+/// Where commands look for the control sockets: `$ROUSE_RUNTIME_DIRECTORY`, else the usual folder. `$RUNTIME_DIRECTORY` is that
+/// of the service that calls the command.
 pub fn sockets() -> PathBuf {
-    given("ROUSE_RUNTIME_DIRECTORY", SOCKETS)
+    given("ROUSE_RUNTIME_DIRECTORY", usual_sockets)
 }
 
-/// Where commands look for the state files: `$ROUSE_STATE_DIRECTORY`, else /var/lib/rouse.
+/// Where commands look for the state files: `$ROUSE_STATE_DIRECTORY`, else the usual folder.
 pub fn states() -> PathBuf {
-    given("ROUSE_STATE_DIRECTORY", STATES)
+    given("ROUSE_STATE_DIRECTORY", || folders().states.clone())
 }
 
-/// Where rouse's own services have the state files: `$STATE_DIRECTORY` of systemd.exec(5), else /var/lib/rouse.
+/// Where rouse's own services have the state files: `$STATE_DIRECTORY` of systemd.exec(5), else the usual folder. A user's is
+/// made here: where `StateDirectory=` is for a user's manager depends on its version.
 pub fn own_states() -> PathBuf {
-    given("STATE_DIRECTORY", STATES)
+    let folder = given("STATE_DIRECTORY", || folders().states.clone());
+    if are_users() {
+        // Where that fails, whoever writes there says why.
+        let _ = fs::create_dir_all(&folder);
+    }
+    folder
 }
 
 /// The sidecars that have a file in `folder`, called like them with this `suffix`, in the order of their names; none where there is
@@ -46,28 +109,25 @@ pub fn named(folder: &Path, suffix: &str) -> io::Result<Vec<Name>> {
     Ok(names)
 }
 
-fn given(variable: &str, usual: &str) -> PathBuf {
-    first(&env::var(variable).unwrap_or_default(), usual)
+fn given(variable: &str, usual: impl FnOnce() -> PathBuf) -> PathBuf {
+    first(&env::var(variable).unwrap_or_default()).unwrap_or_else(usual)
 }
 
-fn first(given: &str, usual: &str) -> PathBuf {
-    // With several directories systemd joins them by colons.
-    match given.split(':').next() {
-        Some(first) if !first.is_empty() => first.into(),
-        _ => usual.into(),
-    }
+/// With several directories systemd joins them by colons.
+fn first(given: &str) -> Option<PathBuf> {
+    given.split(':').next().filter(|first| !first.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use super::first;
 
     #[test]
-    fn the_first_of_several_folders_counts_and_none_is_the_usual_one() {
-        for (given, folder) in [("", "/u"), ("/a", "/a"), ("/a:/b", "/a"), (":/b", "/u")] {
-            assert_eq!(first(given, "/u"), Path::new(folder), "{given}");
+    fn the_first_of_several_folders_counts() {
+        for (given, folder) in [("", None), ("/a", Some("/a")), ("/a:/b", Some("/a")), (":/b", None)] {
+            assert_eq!(first(given), folder.map(PathBuf::from), "{given}");
         }
     }
 }

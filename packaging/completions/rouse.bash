@@ -15,7 +15,9 @@ _rouse() {
         if [[ $word == --config ]]; then
             [[ ${COMP_WORDS[number + 1]} != = ]] || number=$((number + 1))
             number=$((number + 1))
-            config=(--config "${COMP_WORDS[number]}")
+            config+=(--config "${COMP_WORDS[number]}")
+        elif [[ $word == --user ]]; then
+            config+=(--user)
         elif [[ $word != -* && $word != = ]]; then
             command=$word
             break
@@ -55,7 +57,7 @@ _rouse() {
             [[ $command ]] || options='--version'
             ;;
         esac
-        [[ $current != -* ]] || names="$options --config --help"
+        [[ $current != -* ]] || names="$options --config --user --help"
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")

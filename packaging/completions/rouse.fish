@@ -10,10 +10,12 @@ function __rouse_parse
     while set -q words[1]
         switch $words[1]
             case --config
-                set -g __rouse_config $words[1..2]
+                set -a __rouse_config $words[1..2]
                 set -e words[1]
             case '--config=*'
-                set -g __rouse_config $words[1]
+                set -a __rouse_config $words[1]
+            case --user
+                set -a __rouse_config --user
             case '-*'
             case '*'
                 set -g __rouse_line $words
@@ -44,6 +46,7 @@ end
 
 complete -c rouse -f
 complete -c rouse -l config -r -F -d 'Read this file instead of /etc/rouse'
+complete -c rouse -l user -d 'The sidecars of this user'
 complete -c rouse -s h -l help -d 'Show what it does, and its options'
 
 complete -c rouse -n __rouse_is -s V -l version -d 'Print the version'

@@ -20,7 +20,7 @@ impl Places {
 
     /// Where the configuration is.
     pub fn configuration(&self) -> PathBuf {
-        self.root.join("etc/rouse")
+        below(&self.root, places::configuration())
     }
 
     /// The file with the table of the sidecar `name`.
@@ -30,7 +30,7 @@ impl Places {
 
     /// The drop-in that says where the socket of the sidecar `name` listens.
     pub fn drop_in(&self, name: &Name) -> PathBuf {
-        self.root.join(format!("etc/systemd/system/rouse@{name}.socket.d/listen.conf"))
+        below(&self.root, places::units()).join(format!("rouse@{name}.socket.d/listen.conf"))
     }
 
     /// Where the state files are.

@@ -5,9 +5,10 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 
 use super::{Finding, Severity};
+use crate::places;
 use crate::units::Unit;
 
 /// What connecting to a socket needs.
@@ -28,7 +29,7 @@ struct Who {
 /// Why the helper of `service` cannot use the engine's socket, if it is there.
 pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
     let name = user_name(service);
-    let Some(user) = user(name)? else {
+    let Some(user) = user(&name)? else {
         let finding = Finding::new(
             Severity::Error,
             format!("user {name}, as whom the helper runs, does not exist"),
@@ -54,7 +55,7 @@ pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
 /// Why the helper of `service` cannot read a configuration file. Whoever looks may be root, and see no difficulty.
 pub fn unreadable(service: &Unit, file: &Path) -> Option<Finding> {
     let name = user_name(service);
-    let (barrier, _) = barrier(&Who::of(service, &user(name)??), file, READ)?;
+    let (barrier, _) = barrier(&Who::of(service, &user(&name)??), file, READ)?;
     let message = format!(
         "user {name}, as whom the helper runs, may not read it, so it rejects all of its configuration"
     );
@@ -63,8 +64,11 @@ pub fn unreadable(service: &Unit, file: &Path) -> Option<Finding> {
     Some(Finding::new(Severity::Error, message, hint).in_file(file, None))
 }
 
-fn user_name(service: &Unit) -> &str {
-    service.last("Service", "User").map_or("root", |setting| setting.value.as_str())
+fn user_name(service: &Unit) -> String {
+    let given = service.last("Service", "User").map(|setting| setting.value.clone());
+    // A user's manager runs all as that user.
+    let own = || places::are_users().then(|| User::from_uid(geteuid()).ok().flatten()).flatten();
+    given.or_else(|| Some(own()?.name)).unwrap_or_else(|| "root".into())
 }
 
 /// The user of this name or number; none within if there is none, and none at all if that cannot be known.

@@ -4,10 +4,10 @@ use super::known::{Known, addresses};
 use super::{Finding, Severity};
 use crate::config::{Config, closest};
 use crate::name::Name;
+use crate::places::{self, systemctl};
 use crate::units::{Socket, Units, instance};
 
 const KEY: &str = "ListenStream";
-const RELOAD: &str = "systemctl daemon-reload";
 
 /// What is wrong with the socket units of all sidecars.
 pub fn check(config: &Config, units: &Units, known: &Known) -> Vec<Finding> {
@@ -28,8 +28,8 @@ pub fn check(config: &Config, units: &Units, known: &Known) -> Vec<Finding> {
 fn without_template(units: &Units, sockets: &[&Socket]) -> Option<Finding> {
     let orphan = sockets.iter().find(|socket| socket.files.file.is_none())?;
     let message =
-        format!("{} is an instance of rouse@.socket, which is not in {}", orphan.unit, places(units));
-    let hint = format!("install the units of rouse, then {RELOAD}");
+        format!("{} is an instance of rouse@.socket, which is not in {}", orphan.unit, searched(units));
+    let hint = format!("install the units of rouse, then {} daemon-reload", systemctl());
     Some(Finding::new(Severity::Error, message, hint).in_file(orphan.file(), None))
 }
 
@@ -45,7 +45,7 @@ fn unheard(socket: &Socket, all: &[&Socket]) -> Vec<Finding> {
     let unit = &socket.unit;
     if socket.files.is_masked {
         let message = format!("{unit} is masked: nothing starts it");
-        let hint = format!("systemctl unmask {unit}, or disable it and remove its drop-ins");
+        let hint = format!("{} unmask {unit}, or disable it and remove its drop-ins", systemctl());
         return vec![Finding::new(Severity::Warning, message, hint).in_file(socket.file(), None)];
     }
     let mut findings = ignored(socket);
@@ -54,7 +54,8 @@ fn unheard(socket: &Socket, all: &[&Socket]) -> Vec<Finding> {
     }
     if let (Some(address), None) = (socket.addresses.first(), &socket.enabled) {
         let message = format!("{unit} is not enabled: nothing listens there after the next boot");
-        let finding = Finding::new(Severity::Warning, message, format!("systemctl enable --now {unit}"));
+        let finding =
+            Finding::new(Severity::Warning, message, format!("{} enable --now {unit}", systemctl()));
         findings.push(finding.in_file(&address.setting.file, Some(address.setting.line)));
     }
     findings
@@ -72,7 +73,7 @@ fn ignored(socket: &Socket) -> Vec<Finding> {
         let finding = Finding::new(
             Severity::Error,
             message,
-            format!("put a line [Socket] above it, then {RELOAD} && systemctl restart {}", socket.unit),
+            format!("put a line [Socket] above it, then {}", reloaded(&format!("restart {}", socket.unit))),
         );
         findings.push(finding.in_file(&setting.file, Some(setting.line)).about(KEY));
     }
@@ -91,7 +92,7 @@ fn without_address(socket: &Socket, all: &[&Socket]) -> Finding {
         Some(_) => (Severity::Error, format!("{unit} is enabled, but no drop-in says where it listens")),
         None => (Severity::Warning, format!("{unit} has drop-ins, but none says where it listens")),
     };
-    let turn_on = format!("{RELOAD} && systemctl enable --now {unit}");
+    let turn_on = turn_on(unit);
     // What has an address and is not enabled may have been meant for this one.
     let idle: Vec<&Socket> =
         all.iter().copied().filter(|other| other.enabled.is_none() && !other.addresses.is_empty()).collect();
@@ -101,13 +102,14 @@ fn without_address(socket: &Socket, all: &[&Socket]) -> Finding {
     let hint = match meant {
         Some(directory) => {
             format!(
-                "if {} was meant for it, rename that to {unit}.d, then {turn_on}; else systemctl disable {unit}",
-                directory.display()
+                "if {} was meant for it, rename that to {unit}.d, then {turn_on}; else {} disable {unit}",
+                directory.display(),
+                systemctl()
             )
         }
-        None => format!(
-            "write a section [Socket] with {KEY}=ADDRESS:PORT into /etc/systemd/system/{unit}.d/listen.conf, then {turn_on}"
-        ),
+        None => {
+            format!("write a section [Socket] with {KEY}=ADDRESS:PORT into {}, then {turn_on}", drop_in(unit))
+        }
     };
     Finding::new(severity, what, hint).about(KEY)
 }
@@ -144,7 +146,7 @@ fn without_socket(config: &Config, units: &Units, known: &Known) -> Vec<Finding>
     if !units.has_template() && known.values().all(Vec::is_empty) {
         // No machine of rouse, or not yet: here only the configuration can be looked at.
         let message =
-            format!("no socket units were looked at: there is no rouse@.socket in {}", places(units));
+            format!("no socket units were looked at: there is no rouse@.socket in {}", searched(units));
         let hint = "on the machine where the sidecars run, install the units of rouse";
         return (!alone.is_empty())
             .then(|| Finding::new(Severity::Note, message, hint))
@@ -155,15 +157,30 @@ fn without_socket(config: &Config, units: &Units, known: &Known) -> Vec<Finding>
         let unit = format!("rouse@{name}.socket");
         let message = "this sidecar has no socket, so nobody can wake it";
         let hint = format!(
-            "write a section [Socket] with {KEY}=ADDRESS:PORT into /etc/systemd/system/{unit}.d/listen.conf (a path where only \
-             others require it), then {RELOAD} && systemctl enable --now {unit}"
+            "write a section [Socket] with {KEY}=ADDRESS:PORT into {} (a path where only others require it), then {}",
+            drop_in(&unit),
+            turn_on(&unit)
         );
         Finding::new(Severity::Warning, message, hint).in_config(place).about_sidecar(name, "")
     };
     alone.into_iter().map(finding).collect()
 }
 
-fn places(units: &Units) -> String {
+/// Where the address of a socket unit belongs.
+fn drop_in(unit: &str) -> String {
+    places::units().join(format!("{unit}.d/listen.conf")).display().to_string()
+}
+
+/// What is typed once that is written.
+fn turn_on(unit: &str) -> String {
+    reloaded(&format!("enable --now {unit}"))
+}
+
+fn reloaded(then: &str) -> String {
+    format!("{0} daemon-reload && {0} {then}", systemctl())
+}
+
+fn searched(units: &Units) -> String {
     units.path().iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 

@@ -13,6 +13,7 @@ use crate::add::{Error, New, Places, Proposal, Wishes, agree, listen, may_write,
 use crate::config::{Config, Sidecar};
 use crate::engine::{Docker, Engines, Error as EngineError};
 use crate::name::Name;
+use crate::places;
 use crate::units::Listen;
 
 /// What is asked for.
@@ -52,6 +53,12 @@ pub fn run(config: Option<&Path>, arguments: &Arguments) -> ExitCode {
     let done = match config {
         Some(_) => {
             Err("rouse add writes to /etc/rouse/rouse.d, which is not read with --config: leave that out"
+                .into())
+        }
+        // A rootless container is reached by other ways than those that are proposed here.
+        None if places::are_users() => {
+            Err("rouse add writes for the system's manager: write the two files by hand, as \
+                 /usr/share/doc/rouse/user-manager.md shows them"
                 .into())
         }
         None => add(arguments),

@@ -28,7 +28,7 @@ fn known() -> Commands {
     known
 }
 
-const COMMON: [&str; 3] = ["config", "help", "version"];
+const COMMON: [&str; 4] = ["config", "help", "user", "version"];
 
 /// The words of `text` that follow `mark`.
 fn marked<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = String> + 'a {

@@ -12,6 +12,7 @@ use super::progress;
 use crate::calls::{Refusal, RefusalKind};
 use crate::control::client;
 use crate::name::Name;
+use crate::places;
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ async fn hold(name: &Name) -> Result<(), Refusal> {
             }
             hold = client::hold(&socket, name, None).await?;
         }
-        let hint = format!("journalctl -u rouse@{name} tells why");
+        let hint = format!("{} tells why", places::journalctl(name));
         Err(Refusal::new(RefusalKind::Failed, "the hold has ended: its container is not up any more", hint))
     };
     tokio::select! {

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::name::Name;
+use crate::places;
 
 /// EX_CONFIG of sysexits.h: nothing that another try would mend.
 const EX_CONFIG: u8 = 78;
@@ -45,6 +46,9 @@ struct Arguments {
     /// Read this file instead of /etc/rouse/rouse.toml and /etc/rouse/rouse.d/*.toml
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The sidecars of this user's own manager, as with systemctl --user, and the configuration in ~/.config/rouse
+    #[arg(long, global = true)]
+    user: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -91,7 +95,10 @@ enum Command {
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
-    let Arguments { config, command } = Arguments::parse();
+    let Arguments { config, user, command } = Arguments::parse();
+    if user {
+        places::choose_user();
+    }
     let config = config.as_deref();
     match command {
         Command::Run => run::run(config),

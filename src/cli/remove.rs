@@ -12,6 +12,7 @@ use super::{once, tell};
 use crate::add::{Error, Places, Removal, remove};
 use crate::config::Config;
 use crate::name::Name;
+use crate::places::systemctl;
 use crate::state::{self, Refused};
 
 /// What is asked for.
@@ -49,7 +50,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
     if !gone.is_empty() && !arguments.dry_run {
         warn(&before, &Config::read_in(&places.configuration()));
-        let _ = writeln!(io::stdout(), "systemctl disable --now {}; systemctl daemon-reload", gone.join(" "));
+        let _ =
+            writeln!(io::stdout(), "{0} disable --now {1}; {0} daemon-reload", systemctl(), gone.join(" "));
     }
     if gone.len() == names.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -8,6 +8,7 @@ use super::sidecar::Template;
 use super::source::Place;
 use super::walk::Table;
 use crate::name::Name;
+use crate::places;
 
 /// The errors of `key` being defined at each of `places`; none if that is one.
 ///
@@ -74,9 +75,9 @@ pub(super) fn taken(name: &Name, template: &Template, tables: &BTreeMap<Name, Ta
 
 /// What makes a container the same: its engine and its name.
 ///
-/// Docker's socket is what stands for no engine, because rouse looks for that one first.
+/// The first of the usual ones stands for no engine, because rouse looks for that one first.
 fn container<'a>(settings: &'a Template, name: &'a Name) -> (PathBuf, &'a str) {
-    let engine = settings.engine.as_deref().unwrap_or(Path::new("/run/docker.sock"));
+    let engine = settings.engine.as_deref().unwrap_or(&places::engines()[0]);
     let engine = match engine.strip_prefix("/var/run") {
         Ok(rest) => Path::new("/run").join(rest),
         Err(_) => engine.to_owned(),

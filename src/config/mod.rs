@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::name::Name;
+use crate::places;
 
 pub use error::{Error, table_key};
 pub use sidecar::{Idle, Port, Ready, Rival, Sidecar, WakeOn, WhenLate};
@@ -46,12 +47,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `file` alone when given, else `/etc/rouse/rouse.toml` and `/etc/rouse/rouse.d/*.toml` in name order,
+    /// Reads `file` alone when given, else `/etc/rouse/rouse.toml` and `/etc/rouse/rouse.d/*.toml` (or a user's) in name order,
     /// none of which needs to exist. Never fails: what is wrong is in the errors.
     pub fn read(file: Option<&Path>) -> Config {
         match file {
             Some(file) => Config::of(vec![file.to_owned()], Vec::new()),
-            None => Config::read_in(Path::new("/etc/rouse")),
+            None => Config::read_in(places::configuration()),
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::calls::{Refusal, RefusalKind};
 use crate::holds::{self, Hold};
 use crate::name::Name;
+use crate::places;
 use crate::shown::Shown;
 
 /// How long a helper may take to answer; a start alone has five minutes.
@@ -120,7 +121,7 @@ fn unreachable(socket: &Path, name: &Name, error: &io::Error) -> Refusal {
     let text = format!("sidecar {name} cannot be called on {}: {error}", socket.display());
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            let hint = format!("turn it on: systemctl enable --now rouse@{name}.socket");
+            let hint = format!("turn it on: {} enable --now rouse@{name}.socket", places::systemctl());
             Refusal::new(RefusalKind::NoSuchSidecar, text, hint)
         }
         ErrorKind::PermissionDenied => {
@@ -131,5 +132,5 @@ fn unreachable(socket: &Path, name: &Name, error: &io::Error) -> Refusal {
 }
 
 fn failed(name: &Name, error: String) -> Refusal {
-    Refusal::new(RefusalKind::Failed, error, format!("journalctl -u rouse@{name} tells why"))
+    Refusal::new(RefusalKind::Failed, error, format!("{} tells why", places::journalctl(name)))
 }

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Docker;
-
-/// Where an engine listens when the configuration does not say: the first that is there.
-const USUAL: [&str; 2] = ["/run/docker.sock", "/run/podman/podman.sock"];
+use crate::places;
 
 /// The engines that have been asked for so far.
 #[derive(Debug, Default)]
@@ -19,12 +17,20 @@ pub struct Engines {
 impl Engines {
     /// The engine at `socket`, or the usual one.
     pub fn at(&self, socket: Option<&Path>) -> Rc<Docker> {
-        let usual = || USUAL.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(USUAL[0]));
-        let socket = socket.unwrap_or_else(usual);
+        let socket = match socket {
+            Some(socket) => socket,
+            None => usual(),
+        };
         self.known
             .borrow_mut()
             .entry(socket.to_owned())
             .or_insert_with(|| Rc::new(Docker::new(socket)))
             .clone()
     }
+}
+
+/// Where an engine listens when the configuration does not say: the first that is there, else Docker's.
+fn usual() -> &'static Path {
+    let usual = places::engines();
+    usual.iter().find(|path| path.exists()).unwrap_or(&usual[0])
 }

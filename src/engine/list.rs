@@ -18,6 +18,7 @@ pub struct Listed {
     /// The engine's id.
     pub id: String,
     names: Option<Vec<String>>,
+    state: Option<String>,
     ports: Option<Vec<Published>>,
 }
 
@@ -39,6 +40,10 @@ impl Listed {
         names.min_by_key(|name| name.contains('/')).unwrap_or(&self.id)
     }
 
+    fn is_up(&self) -> bool {
+        matches!(self.state.as_deref(), Some("running" | "paused" | "restarting"))
+    }
+
     /// Whether it is meant by `name`, as a container that is inspected.
     pub fn is_called(&self, name: &str) -> bool {
         means(name, self.name(), &self.id)
@@ -58,9 +63,12 @@ impl Listed {
 }
 
 impl Docker {
-    /// The containers that run or are paused.
+    /// The containers that run or are paused. Podman's own choice leaves out those that are paused, and it refuses a filter
+    /// that names Docker's “restarting”, so they are chosen here.
     pub async fn running(&self) -> Result<Vec<Listed>, Error> {
-        self.list("").await
+        let mut listed = self.list("?all=true").await?;
+        listed.retain(Listed::is_up);
+        Ok(listed)
     }
 
     /// The containers that Compose has made for a service of that name, whether they run or not.
@@ -86,12 +94,13 @@ mod tests {
 
     #[test]
     fn a_container_is_listed_with_its_name_and_what_it_publishes() {
-        let text = r#"{"Id":"abc","Names":["/other/alias","/web"],"Ports":[
+        let text = r#"{"Id":"abc","Names":["/other/alias","/web"],"State":"paused","Ports":[
             {"PrivatePort":80,"Type":"tcp"},{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
             {"IP":"::","PrivatePort":53,"PublicPort":53,"Type":"udp"}]}"#;
         let web: Listed = serde_json::from_str(text).unwrap();
         let published: Vec<_> = web.published().map(|address| address.to_string()).collect();
         assert_eq!((web.name(), published), ("web", vec!["0.0.0.0:8080".to_owned()]));
+        assert!(web.is_up());
         assert!(web.is_called("web") && !web.is_called("abc"), "too little of an id");
         let bare: Listed = serde_json::from_str(r#"{"Id":"abc","Names":null,"Ports":null}"#).unwrap();
         assert_eq!((bare.name(), bare.published().count()), ("abc", 0));

@@ -3,22 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The directories of the system manager, of which the first that has a file wins.
-const USUAL: [&str; 12] = [
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/run/systemd/transient",
-    "/run/systemd/generator.early",
-    "/etc/systemd/system",
-    "/etc/systemd/system.attached",
-    "/run/systemd/system",
-    "/run/systemd/generator",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    // Where that is not the same.
-    "/lib/systemd/system",
-    "/run/systemd/generator.late",
-];
+use crate::places;
 
 /// `$SYSTEMD_UNIT_PATH` where it is set, else the usual directories; below `root`, as with `systemctl --root`.
 pub fn search_path(root: &Path) -> Vec<PathBuf> {
@@ -40,7 +25,7 @@ fn path(variable: Option<&str>) -> Vec<PathBuf> {
 }
 
 fn usual() -> impl Iterator<Item = PathBuf> {
-    USUAL.iter().map(PathBuf::from)
+    places::unit_path().iter().cloned()
 }
 
 /// The file `name` in the first directory of `path` that has it; a dangling link counts, for it hides those below.
@@ -53,14 +38,14 @@ pub(super) fn find(path: &[PathBuf], name: &str) -> Option<PathBuf> {
 mod tests {
     use std::path::Path;
 
-    use super::{USUAL, below, path};
+    use super::{below, path, usual};
 
     #[test]
     fn the_variable_replaces_the_usual_directories_or_goes_before_them() {
-        assert_eq!(path(None).len(), USUAL.len());
+        assert_eq!(path(None).len(), usual().count());
         assert_eq!(path(Some("/a:/b")), [Path::new("/a"), Path::new("/b")]);
         let both = path(Some("/a:"));
-        assert_eq!((both.len(), both[0].as_path()), (USUAL.len() + 1, Path::new("/a")));
+        assert_eq!((both.len(), both[0].as_path()), (usual().count() + 1, Path::new("/a")));
     }
 
     #[test]

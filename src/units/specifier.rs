@@ -1,5 +1,7 @@
 //! What `%i` and its like stand for in a value: the specifiers of systemd.unit(5) that an address or a name is made of.
 
+use crate::places;
+
 /// `value` with the specifiers of `unit` filled in; `None` where it has one that is not known here.
 pub(super) fn expand(value: &str, unit: &str) -> Option<String> {
     let (name, _) = unit.rsplit_once('.')?;
@@ -17,7 +19,7 @@ pub(super) fn expand(value: &str, unit: &str) -> Option<String> {
             'p' => prefix,
             'n' => unit,
             'N' => name,
-            't' => "/run",
+            't' => places::runtime().to_str()?,
             _ => return None,
         });
     }

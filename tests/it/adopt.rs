@@ -53,7 +53,10 @@ fn an_engine_is_asked_once_for_all_that_have_no_helper_and_not_at_all_where_none
     let hosts = town.settle(true, &["web", "db"]);
     assert_eq!(adopt(&town), (Some(0), String::new(), String::new()));
     let asked: Vec<_> = recorder.all().into_iter().map(|call| call.path).collect();
-    assert!(asked.len() == 2 && asked[0] == "/_ping" && asked[1].ends_with("/containers/json"), "{asked:?}");
+    assert!(
+        asked.len() == 2 && asked[0] == "/_ping" && asked[1].ends_with("/containers/json?all=true"),
+        "{asked:?}"
+    );
     assert!(hosts.iter().all(|host| host.look(|facts| facts.starts.is_empty())), "a helper was started");
 
     let _clients: Vec<_> = ["web", "db"]

@@ -174,3 +174,34 @@ fn on_a_terminal_a_wake_tells_what_it_waits_for_and_how_long_that_usually_takes(
     let second = on_a_terminal();
     assert!(second.contains("(usually 2."), "{second:?}");
 }
+
+#[test]
+fn with_user_the_sidecars_are_those_of_the_user_and_add_says_that_it_does_not_know_them() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rouse"));
+        for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "SYSTEMD_UNIT_PATH", "DOCKER_HOST"] {
+            command.env_remove(name);
+        }
+        output(command.env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path().join("run")).args(words))
+    };
+    let put = |file: &str, text: &str| {
+        let file = home.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    put(".config/rouse/rouse.toml", "[helper]\nengine = \"unix:///nowhere\"\n[sidecar.told]\n");
+    put(".config/systemd/user/rouse@.socket", "[Socket]\nFileDescriptorName=%i\n");
+    put("run/rouse/called.sock", "");
+    put(".local/state/rouse/kept.json", "");
+    let names = run(&["--user", "names"]);
+    assert_eq!(String::from_utf8_lossy(&names.stdout), "called\nkept\ntold\n");
+    let found = said(&run(&["check", "--user"]));
+    let drop_in = home.path().join(".config/systemd/user/rouse@told.socket.d/listen.conf");
+    assert!(found.contains(drop_in.to_str().unwrap()), "{found}");
+    assert!(found.contains("systemctl --user enable --now rouse@told.socket"), "{found}");
+    assert!(said(&run(&["wake", "--user", "told"])).contains("systemctl --user enable"));
+    let refused = run(&["add", "--user", "told"]);
+    assert_eq!(code(&refused), 1);
+    assert!(said(&refused).contains("user-manager.md"), "{refused:?}");
+}

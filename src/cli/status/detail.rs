@@ -6,6 +6,7 @@ use super::super::words::{ago, bytes, took};
 use super::element::Element;
 use super::table::{colour, reason_colour};
 use crate::clock::{span, until};
+use crate::places;
 use crate::record::Totals;
 use crate::terminal::{Colour, Terminal, harmless};
 
@@ -62,7 +63,7 @@ fn socket(enabled: bool, helper: Option<u32>, sidecar: &str) -> String {
         (true, _) => "enabled".into(),
         // A service written by hand may pass none.
         (false, Some(_)) => "no control socket".into(),
-        (false, None) => format!("not enabled: systemctl enable --now rouse@{sidecar}.socket"),
+        (false, None) => format!("not enabled: {} enable --now rouse@{sidecar}.socket", places::systemctl()),
     }
 }
 

@@ -95,7 +95,8 @@ fn notes(elements: &[Element], troubles: &[String]) -> String {
     let errors: BTreeSet<_> = elements.iter().filter_map(|element| element.engine_error.as_deref()).collect();
     let unanswered = errors.into_iter().map(|error| format!("engine ?: {}\n", harmless(error)));
     let off = elements.iter().any(|element| element.word() == "off");
-    let off = off.then(|| "off: `systemctl enable --now rouse@NAME.socket` turns it on\n".to_owned());
+    let off =
+        off.then(|| format!("off: `{} enable --now rouse@NAME.socket` turns it on\n", places::systemctl()));
     let troubles = troubles.iter().map(|trouble| format!("{}\n", harmless(trouble)));
     unanswered.chain(off).chain(troubles).collect()
 }
