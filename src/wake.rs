@@ -200,7 +200,12 @@ async fn running(
             let (ending, log) = (container.ending(), last_words(engine, &container).await);
             return Err(Failure::Died { container: settings.container.clone(), ending, log });
         } else if is_in_loop || !changes(room, watch, deadline).await {
-            let (ending, log) = (container.ending(), last_words(engine, &container).await);
+            let (ending, log) = if container.is_running() {
+                let log = engine.log_of_all_runs(&container, LOG_LINES).await;
+                ("it runs again for the moment".to_owned(), log.unwrap_or_default())
+            } else {
+                (container.ending(), last_words(engine, &container).await)
+            };
             return Err(Failure::CrashLoop { container: settings.container.clone(), ending, log });
         }
         container = engine.inspect(&settings.container).await?;

@@ -26,6 +26,13 @@ install_engine() {
         install ip iproute2 && install pgrep procps && install systemd-socket-activate systemd
 }
 
+# Where it cannot be had its tests are skipped by name.
+install_podman() {
+    install podman podman && install nsenter util-linux || echo "podman cannot be had"
+    # Its networks: newer Podmans bring netavark along.
+    [[ -e /usr/lib/podman/netavark || -e /usr/lib/cni/bridge ]] || install netavark containernetworking-plugins || true
+}
+
 # promtool alone, out of Debian's prometheus, whose service would start with the package. Its tests are skipped where it cannot
 # be had.
 fetch_promtool() {

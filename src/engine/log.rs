@@ -18,7 +18,21 @@ const MAX_LINE: usize = 64 << 10;
 impl Docker {
     /// The last `lines` that a container has written in its last run, oldest first.
     pub async fn log(&self, container: &Container, lines: usize) -> Result<String, Error> {
-        let since = since(container.log_since());
+        self.tail(container, lines, container.log_since()).await
+    }
+
+    /// The last `lines` that it has written in whatever run.
+    pub async fn log_of_all_runs(&self, container: &Container, lines: usize) -> Result<String, Error> {
+        self.tail(container, lines, None).await
+    }
+
+    async fn tail(
+        &self,
+        container: &Container,
+        lines: usize,
+        since: Option<SystemTime>,
+    ) -> Result<String, Error> {
+        let since = self::since(since);
         let query = format!("stdout=1&stderr=1&tail={lines}{since}");
         let (call, answer) = self.call(Call::Logs(&container.id, &query), DEADLINE).await?;
         match answer.status {

@@ -25,20 +25,28 @@ pod_helper_gone() { helper_gone "$pod"; }
 pod_happened() { events "$1" "$began" "$pod"; }
 ask_podman() { on_host setpriv --reuid=rouse --regid=rouse --init-groups curl --silent --show-error --include --unix-socket /run/podman/podman.sock http://podman/_ping; }
 
-# What a machine without CAP_SYS_RESOURCE, without nft and without the controller of processes in each cgroup needs.
 podman_is_ready() {
-    local firewall=''
+    podman_for_this_machine
+    import_servers podman
+    on_podman create --name "$pod" --expose 80 "$image" nginx -g 'daemon off;'
+    on_host systemctl start podman.socket
+}
+
+# What Podman needs without CAP_SYS_RESOURCE, without nft and without the controller of processes in each cgroup.
+podman_for_this_machine() {
+    local firewall='' runtime=''
     on_host sh -c 'command -v nft' || firewall='firewall_driver = "iptables"'
+    # That release's crun raises a limit of its own.
+    [[ $release != bookworm ]] || runtime='runtime = "runc"'
     write_on_host /etc/containers/containers.conf.d/rouse-test.conf <<-TOML
 		[containers]
 		default_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]
 		pids_limit = 0
+		[engine]
+		$runtime
 		[network]
 		$firewall
 	TOML
-    import_servers podman
-    on_podman create --name "$pod" --expose 80 "$image" nginx -g 'daemon off;'
-    on_host systemctl start podman.socket
 }
 
 podman_is_closed() {
@@ -147,7 +155,7 @@ pod_outlives_the_service() {
 # The host as it was, and Podman's socket as Podman ships it.
 forget_podman() {
     on_host rouse remove "$pod" --force
-    on_podman rm --force --time 0 "$pod" quad
+    on_podman rm --force --ignore --time 0 "$pod" quad
     on_host rm -rf /etc/rouse/rouse.d/podman.toml /etc/containers/containers.conf.d/rouse-test.conf /etc/containers/systemd/quad.container
     on_host sh -c "cd $examples/etc && find . -type f | (cd /etc && xargs rm -f)"
     on_host gpasswd --delete rouse podman

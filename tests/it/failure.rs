@@ -100,7 +100,9 @@ fn a_container_that_ends_three_times_in_one_wake_is_in_a_crash_loop_and_named_so
     let ends = web.logs().matches("no model yet").count();
     assert!(ends >= 3, "given up after {ends}");
     let line = host.event("web", "wake-failed");
-    assert!(line.contains("over and over") && line.contains("exit code 3"), "{line:?}");
+    // Podman tries again at once, and tells how a run has ended only until the next one.
+    let ending = if is_podman() && line.contains("it runs again") { "for the moment" } else { "exit code 3" };
+    assert!(line.contains("over and over") && line.contains(ending), "{line:?}");
     host.wait("its last words", |facts| facts.text().contains("no model yet").then_some(()));
 }
 
