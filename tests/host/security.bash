@@ -236,6 +236,7 @@ filter_refuses() {
 }
 
 filter_has_a_sandbox() {
+    is "$(property rouse-engine.service NRestarts)" 0
     score rouse-engine.service 14
     local status
     status=$(on_host cat "/proc/$(property rouse-engine.service MainPID)/status")
