@@ -7,8 +7,12 @@
 server=rouse-real-mcp-$$ client=rouse-real-client-$$
 containers+=("$server" "$client")
 
-# keys KEY…: the table of notes-mcp, each key a line.
-keys() { printf '%s\n' "ready = 'http:/'" "stop_timeout = '2s'" "$@" | configure notes-mcp "$server" 8809; }
+# keys KEY…: the table of notes-mcp, each key a line. It is asleep then, whatever a check that has failed has left.
+keys() {
+    printf '%s\n' "ready = 'http:/'" "stop_timeout = '2s'" "$@" | configure notes-mcp "$server" 8809
+    on_host rouse sleep --force notes-mcp
+    within 20 is_asleep notes-mcp
+}
 
 # open_session MODE: a client with a session. `call` is for the first one that it opens.
 open_session() {
@@ -36,7 +40,6 @@ server_is_set_up() {
     docker create --name "$server" --expose 8809 rouse-test:mcp python3 /server.py
     turn_on notes-mcp "$server" 8809
     keys "idle_timeout = '${idle}s'"
-    within 10 is_asleep notes-mcp
 }
 
 # client_wakes MODE: initialize or discover, the list of its tools, a call.
@@ -82,7 +85,8 @@ connections_keep_session() {
     open_session legacy
     call note '{"text": "kept"}'
     sleep $((3 * idle)) # time in which nothing may happen
-    is_reason notes-mcp connected
+    # What is told of it is ten seconds old at most.
+    within 15 is_reason notes-mcp connected
     call recall
     succeeds '["kept"]'
     close_session
