@@ -30,7 +30,7 @@ first_helper_exits() {
 }
 ran_once() { [[ $(property rouse@web.service ExecMainStartTimestampMonotonic) != 0 ]]; }
 
-is_asleep() {
+asleep_at_first() {
     port_open
     not running
     has "$(status_line)" "asleep"
@@ -206,7 +206,7 @@ sidecar() {
     check "rouse check warns of nothing but that it is not turned on" config_is_good
     check "systemctl enable --now rouse@web.socket" turned_on
     check "the helper that this starts exits 0 at once" first_helper_exits
-    check "the port is open, the container asleep, and systemctl status says so" is_asleep
+    check "the port is open, the container asleep, and systemctl status says so" asleep_at_first
     check "the first connection is answered by the container" fetch
     check "systemctl status shows the state of an awake sidecar" state_while_awake
     check "journalctl ROUSE_SIDECAR= tells of the wake, with fields" wake_in_journal
