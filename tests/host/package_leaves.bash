@@ -34,26 +34,32 @@ repack() {
     write_on_host /root/repacked.deb <"$dir/repacked.deb"
 }
 
-# Clients one after another until the file /root/enough is there; what became of each is a line of /root/clients. curl would
-# call it a refusal if its connection is reset right after it came about.
+# Clients one after another until the file /root/enough is there, or for two minutes; what became of each is a line of
+# /root/clients. curl would call it a refusal if its connection is reset right after it came about.
 keep_coming() {
     on_host rm -f /root/enough /root/clients
-    on_host bash -c 'until test -e /root/enough; do
-        timeout 30 bash -c "exec 3<>/dev/tcp/$0/$1 && echo GET / >&3 && grep -q Welcome <&3 && echo answered" 2>&1 || echo not answered
-    done >/root/clients' ${leaving/:/ } &
+    on_host bash -c 'until test -e /root/enough -o $SECONDS -gt 120; do
+        timeout 30 bash -c "exec 3<>/dev/tcp/$0/$1 && echo GET / >&3 && grep -q Welcome <&3 && echo answered" || echo not answered
+    done &>/root/clients' ${leaving/:/ } &>/dev/null &
 }
-have_come() { (($(on_host grep -c . /root/clients) >= $1)); }
+# How many so far.
+came() { on_host grep -c . /root/clients; }
+have_come() {
+    local count
+    # Without a number bash would end here for good.
+    count=$(came) && ((count >= $1))
+}
 
 upgrades() {
-    local pid sockets container clients came said
+    local pid sockets container clients before said
     pid=$(leaving_pid) sockets=$(leaving_sockets) container=$(leaving_container)
     repack 9.0-1
     keep_coming
     clients=$!
-    within 20 have_come 20
+    within 60 have_come 20
     apt install /root/repacked.deb
-    came=$(on_host grep -c . /root/clients)
-    within 20 have_come $((came + 20))
+    before=$(came)
+    within 60 have_come $((before + 20))
     on_host touch /root/enough
     wait $clients
     is "$(on_host dpkg-query --show --showformat '${Version}' rouse)" 9.0-1
