@@ -38,7 +38,7 @@ install: build        ## put binary, units, manual, completions and docs below D
 	install -D -m 0644 packaging/completions/rouse.bash $(bashdir)/rouse
 	install -D -m 0644 packaging/completions/_rouse $(zshdir)/_rouse
 	install -D -m 0644 packaging/completions/rouse.fish $(fishdir)/rouse.fish
-	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md
+	install -D -m 0644 -t $(docdir) docs/openapi.yaml docs/status-json.md docs/podman.md
 	install -D -m 0644 -t $(docdir)/grafana packaging/grafana/rouse.json
 	install -D -m 0644 -t $(docdir)/typescript packaging/examples/typescript/rouse.ts packaging/examples/typescript/README.md
 	cd units/examples && find . -type f -exec install -D -m 0644 {} $(abspath $(docdir))/examples/{} \;
