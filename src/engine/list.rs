@@ -66,7 +66,7 @@ impl Docker {
     /// The containers that run or are paused. Podman's own choice leaves out those that are paused, and it refuses a filter
     /// that names Docker's “restarting”, so they are chosen here.
     pub async fn running(&self) -> Result<Vec<Listed>, Error> {
-        let mut listed = self.list("?all=true").await?;
+        let mut listed = self.list("all=true").await?;
         listed.retain(Listed::is_up);
         Ok(listed)
     }

@@ -76,6 +76,7 @@ podman_is_opened() {
 }
 
 podman_is_added() {
+    turn_off "$pod"
     on_host rouse remove "$pod" --force
     write_on_host /etc/rouse/rouse.d/podman.toml <<-TOML
 		[helper]
@@ -154,6 +155,7 @@ pod_outlives_the_service() {
 
 # The host as it was, and Podman's socket as Podman ships it.
 forget_podman() {
+    turn_off "$pod"
     on_host rouse remove "$pod" --force
     on_podman rm --force --ignore --time 0 "$pod" quad
     on_host rm -rf /etc/rouse/rouse.d/podman.toml /etc/containers/containers.conf.d/rouse-test.conf /etc/containers/systemd/quad.container
