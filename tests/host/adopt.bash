@@ -1,7 +1,7 @@
 # Containers that run without a helper: rouse-adopt.timer has their helpers started. Sourced by tests/host/run, whose functions
 # it uses; `adopt` makes the checks.
 
-adopt_idle=3 # seconds
+adopt_idle=2 # seconds
 
 # Three sidecars: two that are on, and one that is off.
 adopt_set_up() {
@@ -54,7 +54,6 @@ adopt_by_service() {
     on_host systemctl start rouse-adopt.service
     within 10 adopt_journal_has "hand: container adopt-hand was up without a helper, and has one now"
     within 10 adopt_adopted hand 1
-    adopt_up hand
     within $((adopt_idle + 20)) adopt_down hand
     within 10 adopt_helper_gone hand
     is "$(adopt_started still)" "$untouched"

@@ -3,11 +3,12 @@
 
 user_name=rouse-user
 user_home=/home/$user_name
-user_idle=3 # seconds
+user_idle=2 # seconds
 
 # as_user COMMAND…: as that user, in his session.
 as_user() {
-    on_host runuser -u "$user_name" -- env HOME="$user_home" XDG_RUNTIME_DIR="$(user_runtime)" "$@"
+    # shellcheck disable=SC2016 # the shell there fills it in
+    on_host runuser -u "$user_name" -- env HOME="$user_home" sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) exec "$@"' sh "$@"
 }
 user_runtime() { on_host sh -c "echo /run/user/\$(id -u $user_name)"; }
 user_property() { as_user systemctl --user show -P "$2" "$1"; }
@@ -77,12 +78,16 @@ ready = 'http:/'"
     is "$(code as_user rouse check --user)" 0
 }
 
+# However long the looks take that follow, it stays up.
+user_holds() { as_user rouse hold --user --for 5m "$1"; }
+
 user_wakes() {
     fetch_web
+    user_had web waking 1
+    user_holds web
     web_up
-    within 10 user_state web awake
+    user_state web awake
     has "$(as_user systemctl --user status rouse@web.service)" 'Status: "'
-    within 10 user_had web ready 1
     # Of his sidecars the system's commands know nothing.
     not has "$(on_host rouse status)" web
 }
@@ -98,22 +103,25 @@ user_steers() {
     local socket
     socket=$(user_runtime)/rouse/web.sock
     has "$(as_user curl --silent --unix-socket "$socket" http://rouse/v1/sidecars/web)" '"sidecar":"web"'
-    as_user rouse hold --user --for 1m web
+    user_holds web
     refused 1 "held by" as_user rouse sleep --user web
     as_user rouse sleep --user --force web
     web_down
     as_user rouse wake --user web
+    user_holds web
     web_up
 }
 
 user_helper_is_replaced() {
-    fetch_web
+    user_holds web
     as_user systemctl --user kill --signal=KILL rouse@web.service
-    within 10 user_had web adopted 1
+    within 20 user_had web adopted 1
     fetch_web
 }
 
 user_sleeps() {
+    as_user rouse sleep --user --force web
+    fetch_web
     within $((user_idle + 20)) web_asleep
     is "$(user_property rouse@web.service Result)" success
 }
@@ -125,7 +133,7 @@ user_adopts() {
 }
 
 user_turns_off() {
-    fetch_web
+    user_holds web
     as_user systemctl --user disable --now rouse@web.socket
     not user_listens 18482
     not on_host test -e "$(user_runtime)/rouse/web.sock"
@@ -165,14 +173,24 @@ ready = 'http:/'"
     within 10 user_helper_ran tiny
     not tiny_up
     fetch_tiny
+    user_had tiny waking 1
+    user_holds tiny
     tiny_up
     user_state tiny awake
     has "$(as_user rouse status --user tiny)" running
 }
 
 rootless_sleeps() {
-    within $((user_idle + 30)) tiny_asleep
+    as_user rouse sleep --user --force tiny
     fetch_tiny
+    within $((user_idle + 30)) tiny_asleep
+}
+
+# Podman lists a paused container apart from those that run.
+rootless_adopts() {
+    as_user podman start user-tiny
+    as_user podman pause user-tiny
+    has "$(as_user rouse adopt --user)" "tiny: container user-tiny was up without a helper, and has one now"
     within $((user_idle + 30)) tiny_asleep
 }
 
@@ -211,6 +229,7 @@ user() {
         check "$release: he has a container of rootless Podman with a published port" rootless_set_up
         check "$release: the first connection wakes it through his own engine" rootless_wakes
         check "$release: it sleeps when idle, and wakes again" rootless_sleeps
+        check "$release: his Podman's container that was paused by hand is adopted" rootless_adopts
     fi
     check "$release: nothing of this user is left" user_clean_up
 }
