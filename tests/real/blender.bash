@@ -27,25 +27,32 @@ worker_wakes() {
     within 20 is_asleep blender-worker
 }
 
-# A render that takes far longer than an unused sidecar would stay awake, whatever the machine.
+# A render that takes far longer than an unused sidecar would stay awake, whatever the machine, and long enough for what is
+# told of it, which is ten seconds old at most.
 render_outlives_client() {
-    local name asked left samples seconds=0
-    for samples in 64 512 4096; do
+    local name asked left samples seconds=0 why=''
+    for samples in 128 1024 8192; do
         name=$(ask_worker --request POST "http://localhost:8810/render?samples=$samples")
         asked=$EPOCHREALTIME
-        within 20 is_reason blender-worker busy
+        within 60 is_busy_or_asleep
         within 300 is_asleep blender-worker
         left=$(since "$asked")
         # Nobody asked again, so what was not rendered before the sleep never will be.
         seconds=$(rendered "$name")
         [[ $seconds ]] || { echo "$name was cut off" && return 1; }
-        ((${seconds%.*} < 3 * idle)) || break
+        ((${seconds%.*} < 15)) || break
     done
-    ((${seconds%.*} >= 3 * idle))
+    ((${seconds%.*} >= 15))
+    is "$why" busy
     # Not for longer than the work and the timeout: what is left is how often the CPU is looked at, and the stop.
     ((${left%.*} < ${seconds%.*} + idle + 8))
     echo "$name" >"$dir/picture"
     figure "blender-worker: $samples samples rendered in $seconds s without a client; asleep $left s after they were asked for (idle_timeout ${idle} s)"
+}
+
+is_busy_or_asleep() {
+    why=$(reason blender-worker)
+    [[ $why == busy ]] || is_asleep blender-worker
 }
 
 picture_is_fetched() {
