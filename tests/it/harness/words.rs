@@ -16,7 +16,7 @@ pub const PORT_TAKEN: Words =
     Words { docker: (500, "port is already allocated"), podman: (500, "address already in use") };
 /// Its command is not there.
 pub const NO_COMMAND: Words =
-    Words { docker: (400, "no such file or directory"), podman: (500, "no such file or directory") };
+    Words { docker: (400, "no such file or directory"), podman: (500, "command that was not found") };
 /// Its log goes nowhere.
 pub const NO_LOG: Words = Words {
     docker: (500, "logging driver does not support reading"),
