@@ -1,5 +1,6 @@
 //! The open connections of one sidecar: the set of their tasks is the count.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::activity::Seen;
 use crate::dial::dial;
+use crate::door::Client;
 use crate::journal;
 use crate::name::Name;
 use crate::proxy_protocol::ProxyProtocol;
@@ -31,12 +33,23 @@ pub struct Connections {
     pipes: Rc<Pipes>,
     proxy_protocol: Option<ProxyProtocol>,
     tasks: JoinSet<()>,
-    open: HashMap<Id, (Rc<Meter>, AbortHandle)>,
+    open: HashMap<Id, Connection>,
+    /// Whom the container could not be reached for, and when that was known.
+    unserved: Vec<(Instant, Rc<Meter>, Client)>,
     ended: Totals,
     last_use: Instant,
     bell: Rc<Bell>,
     /// Since when their container is frozen, or about to be.
     frozen_since: Option<Instant>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Connection {
+    meter: Rc<Meter>,
+    task: AbortHandle,
+    /// The client, until there is a connection to the container for it: it is the sidecar's, and not this run's.
+    client: Rc<RefCell<Option<Client>>>,
 }
 
 /// What happens to connections.
@@ -57,6 +70,7 @@ impl Connections {
             proxy_protocol,
             tasks: JoinSet::new(),
             open: HashMap::new(),
+            unserved: Vec::new(),
             ended: Totals::default(),
             last_use: Instant::now(),
             bell: Rc::default(),
@@ -84,7 +98,7 @@ impl Connections {
     /// Their container was frozen by somebody's hand, which was heard of at `heard`. A client who came or sent something just
     /// before that, and has had no answer since, may have found it frozen, and counts as coming now.
     pub fn found_frozen(&mut self, heard: Instant) {
-        let meters = self.open.values().map(|(meter, _)| meter);
+        let meters = self.open.values().map(|open| &open.meter);
         let unanswered =
             meters.filter(|meter| meter.down.last() <= meter.up.last()).map(|meter| meter.up.last());
         let since = unanswered.filter(|last| heard <= *last + HEARSAY).min();
@@ -99,12 +113,12 @@ impl Connections {
     }
 
     /// Relays between a client and the connection to its container that is there already.
-    pub fn relay(&mut self, client: Stream, container: Stream) {
+    pub fn relay(&mut self, client: Client, container: Stream) {
         self.spawn(client, async move |_| Ok(container));
     }
 
     /// Dials the container for a client, and relays. During its `grace` a refusal means that it does not listen yet.
-    pub fn dial(&mut self, client: Stream, address: Address, grace: Option<Instant>) {
+    pub fn dial(&mut self, client: Client, address: Address, grace: Option<Instant>) {
         self.spawn(client, async move |sidecar| {
             if let Some(grace) = grace
                 && let Ok(container) = timeout_at(grace, readiness::connection(&address)).await
@@ -112,10 +126,7 @@ impl Connections {
                 return Ok(container);
             }
             dial(&address).await.inspect_err(|error| {
-                journal::debug(
-                    sidecar,
-                    format_args!("a client is reset: cannot connect to {address}: {error}"),
-                );
+                journal::debug(sidecar, format_args!("cannot connect to {address} for a client: {error}"));
             })
         });
     }
@@ -130,14 +141,17 @@ impl Connections {
 
     fn spawn(
         &mut self,
-        client: Stream,
+        client: Client,
         connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static,
     ) {
         let meter = Rc::new(Meter::new(Instant::now(), self.bell.clone()));
         let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
         let proxy_protocol = self.proxy_protocol;
+        let client = Rc::new(RefCell::new(Some(client)));
+        let waiting = client.clone();
         let task = self.tasks.spawn_local(async move {
             let Ok(container) = connect(&sidecar).await else { return };
+            let Some(Client { stream: client, .. }) = waiting.take() else { return };
             counted.connected.set(true);
             if let Some(version) = proxy_protocol
                 && let Err(error) = version.introduce(&client, &container)
@@ -160,7 +174,7 @@ impl Connections {
             }
         });
         self.last_use = Instant::now();
-        self.open.insert(task.id(), (meter, task));
+        self.open.insert(task.id(), Connection { meter, task, client });
     }
 
     /// Waits until one has ended; for ever while there is none. Cancelling it loses none.
@@ -188,11 +202,47 @@ impl Connections {
             Some(Err(aborted)) => aborted.id(),
             None => pending().await,
         };
-        if let Some((meter, _)) = self.open.remove(&id) {
-            self.ended.add(&meter);
-            // Where any open connection is use, its end is the last of it; elsewhere its last byte is.
-            self.last_use = self.last_use.max(meter.up.last()).max(meter.down.last());
+        let Some(Connection { meter, client, .. }) = self.open.remove(&id) else { return };
+        // Where any open connection is use, its end is the last of it; elsewhere its last byte is.
+        self.last_use = self.last_use.max(meter.up.last()).max(meter.down.last());
+        match client.take() {
+            Some(client) => self.unserved.push((Instant::now(), meter, client)),
+            None => self.ended.add(&meter),
         }
+    }
+
+    /// Whether there are clients whom the container could not be reached for.
+    pub fn have_unserved(&self) -> bool {
+        !self.unserved.is_empty()
+    }
+
+    /// Resets those of them of whom that was known by `then`: the container is as it was, and does not listen.
+    pub fn turn_away(&mut self, then: Instant) {
+        self.reset(|known, _| known <= then);
+    }
+
+    /// Resets those of them who wait for longer than `patience`.
+    pub fn lose_patience(&mut self, patience: Duration) {
+        self.reset(|_, client| client.since.elapsed() >= patience);
+    }
+
+    fn reset(&mut self, whom: impl Fn(Instant, &Client) -> bool) {
+        for (_, meter, _) in self.unserved.extract_if(.., |(known, _, client)| whom(*known, client)) {
+            self.ended.add(&meter);
+            journal::debug(&self.sidecar, format_args!("a client is reset: it could not be connected"));
+        }
+    }
+
+    /// All clients that have no connection to the container yet, for another run of it; not those who wait for longer than
+    /// `patience`, lest a container that ends over and over is started for them for ever.
+    pub fn take_back(&mut self, patience: Duration) -> Vec<Client> {
+        let dialling = self.open.values().filter_map(|open| {
+            let client = open.client.take()?;
+            open.task.abort();
+            Some(client)
+        });
+        let unserved = self.unserved.drain(..).map(|(.., client)| client);
+        unserved.chain(dialling).filter(|client| client.since.elapsed() < patience).collect()
     }
 
     /// The last use that no open connection shows.
@@ -214,7 +264,7 @@ impl Connections {
     pub fn seen(&self) -> Vec<Seen> {
         // Who leaves a frozen container waits for no answer of it.
         let asked = |ended: Instant| self.frozen_since.is_none_or(|frozen| ended < frozen);
-        let seen = |(meter, _): &(Rc<Meter>, AbortHandle)| Seen {
+        let seen = |Connection { meter, .. }: &Connection| Seen {
             last_up: meter.up.last(),
             last_down: meter.down.last(),
             up_ended: meter.up.ended().is_some_and(asked),
@@ -232,7 +282,7 @@ impl Connections {
     /// All that have been, open ones included.
     pub fn totals(&self) -> Totals {
         let mut totals = self.ended;
-        self.open.values().for_each(|(meter, _)| totals.add(meter));
+        self.open.values().for_each(|open| totals.add(&open.meter));
         totals
     }
 
@@ -252,7 +302,7 @@ impl Connections {
         let before = self.totals();
         let mut seen: HashMap<Id, (u64, Instant)> = HashMap::new();
         while !self.tasks.is_empty() {
-            for (id, (meter, task)) in &self.open {
+            for (id, Connection { meter, task, .. }) in &self.open {
                 let now = Instant::now();
                 let (delivered, since) = seen.entry(*id).or_insert((meter.down.delivered(), now));
                 if *delivered != meter.down.delivered() {
@@ -278,13 +328,13 @@ impl Connections {
 }
 
 /// Waits until a client has sent a byte or has come since then; for ever if there is no such moment.
-async fn stirred(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, bell: &Bell, since: Option<Instant>) {
+async fn stirred(open: &HashMap<Id, Connection>, bell: &Bell, since: Option<Instant>) {
     let Some(since) = since else { return pending().await };
     while !used_since(open, since) {
         bell.rung().await;
     }
 }
 
-fn used_since(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, since: Instant) -> bool {
-    open.values().any(|(meter, _)| meter.up.last() >= since)
+fn used_since(open: &HashMap<Id, Connection>, since: Instant) -> bool {
+    open.values().any(|open| open.meter.up.last() >= since)
 }

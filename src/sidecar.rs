@@ -34,7 +34,7 @@ use crate::record::State;
 use crate::relay::Pipes;
 use crate::relay::Totals;
 use crate::requirements::Requirements;
-use crate::room::Room;
+use crate::room::{Room, Visit};
 use crate::route::Route;
 use crate::socket::Listeners;
 use crate::state::StateFile;
@@ -250,7 +250,7 @@ impl Sidecar {
                 if self.told.is_none() {
                     journal::warn(&self.name, format_args!("{error}"));
                 }
-                self.part_with(connections);
+                self.part_with(connections, room);
                 self.enter(State::Asleep, None);
                 return Ok(Turn::Asleep);
             }
@@ -259,7 +259,7 @@ impl Sidecar {
         (self.unanswered, self.is_away) = (0, false);
         let is_another = self.run.as_ref().is_some_and(|run| *run != Run::of(&container));
         if is_another || !container.is_up() {
-            self.part_with(connections);
+            self.part_with(connections, room);
         } else if connections.is_empty() {
             // What they begin with may have been set anew.
             self.count(connections.totals());
@@ -342,9 +342,11 @@ impl Sidecar {
         up
     }
 
-    /// Leaves connections to a container that runs no more to themselves, and begins anew.
-    fn part_with(&mut self, connections: &mut Connections) {
+    /// Leaves connections to a container that runs no more to themselves, and begins anew. Who has none yet waits for the next run.
+    fn part_with(&mut self, connections: &mut Connections, room: &mut Room) {
         self.run = None;
+        let clients = connections.take_back(self.settings.wake_timeout);
+        clients.into_iter().for_each(|client| room.keep(Visit::Client(client)));
         let old = std::mem::replace(connections, self.no_connections());
         self.count(old.totals());
         if !old.is_empty() {

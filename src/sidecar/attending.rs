@@ -54,18 +54,21 @@ impl Sidecar {
         up: &mut Up,
         activity: &mut Activity,
         service: &mut Service,
-        watch: &Watch,
+        room: &mut Room,
         connections: &mut Connections,
     ) -> Option<End> {
         match told {
-            Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
-                Found::Up => watch.follow(&up.container.id),
-                Found::Unknown => {
-                    service.questions.look_again();
-                    service.sleepers.refuse(&unsure(), activity);
+            Told::Container(since, found) => {
+                match self.compare(up, since, *found, activity, room, connections) {
+                    Found::Up => connections.turn_away(since),
+                    Found::Unknown => {
+                        connections.lose_patience(self.settings.wake_timeout);
+                        service.questions.look_again();
+                        service.sleepers.refuse(&unsure(), activity);
+                    }
+                    Found::Dead(found) => return Some(service.died(found)),
                 }
-                Found::Dead(found) => return Some(service.died(found)),
-            },
+            }
             Told::CpuTime(Ok((at, used))) => {
                 if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
                     let busy = Why::Busy { percent }.text(now_ms());
@@ -115,7 +118,7 @@ impl Sidecar {
                 service.look_at(now + activity.longest_wait());
             }
             // Where it is full, whoever is queued is served after the sleep rather than never.
-            Next::Take(step) if sure && (full || !room.is_asked()) => {
+            Next::Take(step) if sure && (full || !room.is_asked()) && !connections.have_unserved() => {
                 if service.questions.were_just_answered() {
                     return Some(Sleepers::end(std::mem::take(&mut service.sleepers), step));
                 }
@@ -154,7 +157,8 @@ impl Sidecar {
             // A frozen container accepts too: it is dialled while it thaws.
             (Visit::Client(client), Some(route)) => {
                 if let Ok(address) = route.address(client.port) {
-                    connections.dial(client.stream, address.clone(), route.grace(&address));
+                    let grace = route.grace(&address);
+                    connections.dial(client, address, grace);
                 }
             }
             (Visit::Caller(caller), Some(_)) if !up.is_paused => {

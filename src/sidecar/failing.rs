@@ -104,7 +104,7 @@ impl Sidecar {
         self.tell_unreachable(reason, 0);
         let refusal = Refusal::failed(reason);
         for client in room.open() {
-            connections.dial(client.stream, address.clone(), None);
+            connections.dial(client, address.clone(), None);
         }
         room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
         room.answer_sleepers(Err(&refusal));
@@ -118,10 +118,14 @@ impl Sidecar {
                 // A watch that stands says nothing when the engine answers other calls again.
                 () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
                 // What a client wants of a frozen container has to wait.
-                () = connections.one_ended() => over.as_mut().reset(Instant::now() + pause),
+                () = connections.one_ended() => {
+                    // Nobody can tell whether another run is on its way.
+                    connections.turn_away(Instant::now());
+                    over.as_mut().reset(Instant::now() + pause);
+                }
                 _ = period.tick() => self.count_open(connections),
                 visit = room.visit(!full) => match visit {
-                    Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
+                    Visit::Client(client) => connections.dial(client, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
                     Visit::Sleeper(sleeper) => sleeper.answer.refuse(refusal.clone()),
                     Visit::Touch(answer) => answer.give(()),

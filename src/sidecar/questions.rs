@@ -65,6 +65,14 @@ impl Questions {
         self.look_at = Some(Instant::now());
     }
 
+    /// It could not be connected to, which may mean that something has happened: it is looked at, though not at every client's
+    /// word.
+    pub fn doubt(&mut self) {
+        let now = Instant::now();
+        let then = self.heard.map_or(now, |heard| now.max(heard + FRESH));
+        self.look_at.get_or_insert(then);
+    }
+
     /// What became of it is still unknown: it is looked at again soon.
     pub fn look_again(&mut self) {
         self.look_at = Some(Instant::now() + AGAIN);

@@ -99,7 +99,7 @@ impl Sidecar {
                     }
                     None => events::slept(&self.settings, stop, connections.totals(), None),
                 }
-                self.part_with(connections);
+                self.part_with(connections, room);
                 true
             }
             Err(error) if error.is_open() => {
@@ -157,14 +157,14 @@ impl Sidecar {
         self.enter(State::Asleep, None);
         if let Some(since) = stopped {
             events::slept(&self.settings, since, connections.totals(), None);
-            return self.part_with(connections);
+            return self.part_with(connections, room);
         }
         let (reason, log) = match &found {
             Some(container) => (container.ending(), last_words(&self.engine, container).await),
             None => ("it is gone".into(), String::new()),
         };
         events::died(&self.settings, &reason, connections.totals(), &log);
-        self.part_with(connections);
+        self.part_with(connections, room);
         if by_hand {
             self.holds.end_unrequired();
         } else {
