@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Container, Host, Kind, Plan, Recorder, engine_vanishes_in};
+use crate::harness::{
+    Action, Container, End, Gate, Host, Kind, Plan, Recorder, docker, engine_vanishes_in, until,
+};
 
 /// A container with a second server that listens on its second port only `later`, and a host with a socket for each.
 fn with_a_later_port(later: u32, keys: &str) -> (Container, Host) {
@@ -101,4 +103,73 @@ fn an_engine_that_goes_during_a_pause_costs_no_client() {
     let (_dir, host, mut quiet, _) = engine_vanishes_in("POST /pause", &web, "pause_after = \"500ms\"");
     assert_eq!(quiet.ask("echo two"), "two");
     assert_eq!(host.connect("web").try_ask("echo new").ok().as_deref(), Some("new"));
+}
+
+/// A sidecar that is awake, and a gate before what the engine tells of its container from now on.
+fn with_a_late_look() -> (Container, tempfile::TempDir, Recorder, Gate, Host) {
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let host = Plan::with_engine(recorder.path(), &web.sidecar("web", "busy_cpu = 0"))
+        .env("ROUSE_LOG", "debug")
+        .socket("web", Kind::Tcp4)
+        .listen();
+    host.connect("web").ask("echo one");
+    let gate = Gate::shut();
+    recorder.rule("GET /json", Action::GateAnswer(gate.clone()));
+    (web, dir, recorder, gate, host)
+}
+
+/// Waits until the helper has found that it cannot reach the container.
+fn is_not_reached(host: &Host) {
+    host.wait("a dial that fails", |facts| facts.text().contains("for a client: ").then_some(()));
+}
+
+#[test]
+fn who_comes_before_its_death_is_known_is_served_by_the_next_run() {
+    let (web, _dir, _recorder, gate, host) = with_a_late_look();
+    let before = web.started_at();
+    web.end_by_itself();
+    until("the container's end", || (web.status() == "exited").then_some(()));
+    let mut client = host.connect("web");
+    is_not_reached(&host);
+    gate.open();
+    assert_eq!(client.ask("echo two"), "two");
+    assert_ne!(web.started_at(), before);
+}
+
+#[test]
+fn who_comes_while_it_is_restarted_is_served_by_the_new_run() {
+    let (web, _dir, _recorder, gate, host) = with_a_late_look();
+    let before = web.started_at();
+    docker(&["stop", "--time", "1", web.name()]);
+    let mut client = host.connect("web");
+    is_not_reached(&host);
+    web.start();
+    gate.open();
+    assert_eq!(client.ask("echo two"), "two");
+    assert_ne!(web.started_at(), before);
+    assert_eq!(host.count("web", "waking"), 1, "it was woken, though it ran");
+}
+
+#[test]
+fn who_cannot_be_connected_to_a_container_that_runs_on_is_reset_after_a_look() {
+    let web = Container::new("web", "");
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let plan = Plan::with_engine(recorder.path(), "").socket("web", Kind::Tcp4).socket("web", Kind::Tcp4);
+    let (one, two) = (plan.listener("web", 0).port(), plan.listener("web", 1).port());
+    // Nothing listens on the second one.
+    let name = web.name();
+    let table = format!(
+        "[sidecar.web]\ncontainer = \"{name}\"\nport = {{ {one} = 8000, {two} = 9 }}\nwake_timeout = \"1s\"\nbusy_cpu = 0\n"
+    );
+    let host = plan.config(&table).listen();
+    host.connect("web").ask("echo one");
+    let looks = recorder.calls("GET /json").len();
+    let mut second = host.connect_nth("web", 1);
+    assert_eq!(second.end(), End::Reset);
+    assert_eq!(recorder.calls("GET /json").len(), looks + 1);
+    assert_eq!(host.connect("web").ask("echo two"), "two");
+    assert_eq!(host.count("web", "waking"), 1);
 }
