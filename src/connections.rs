@@ -1,5 +1,6 @@
 //! The open connections of one sidecar: the set of their tasks is the count.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::pending;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::activity::Seen;
 use crate::dial::dial;
+use crate::door::Client;
 use crate::journal;
 use crate::name::Name;
 use crate::proxy_protocol::ProxyProtocol;
@@ -31,12 +33,21 @@ pub struct Connections {
     pipes: Rc<Pipes>,
     proxy_protocol: Option<ProxyProtocol>,
     tasks: JoinSet<()>,
-    open: HashMap<Id, (Rc<Meter>, AbortHandle)>,
+    open: HashMap<Id, Open>,
     ended: Totals,
     last_use: Instant,
     bell: Rc<Bell>,
     /// Since when their container is frozen, or about to be.
     frozen_since: Option<Instant>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+struct Open {
+    meter: Rc<Meter>,
+    task: AbortHandle,
+    /// The client, until its container has been reached.
+    client: Rc<RefCell<Option<Client>>>,
 }
 
 /// What happens to connections.
@@ -84,7 +95,7 @@ impl Connections {
     /// Their container was frozen by somebody's hand, which was heard of at `heard`. A client who came or sent something just
     /// before that, and has had no answer since, may have found it frozen, and counts as coming now.
     pub fn found_frozen(&mut self, heard: Instant) {
-        let meters = self.open.values().map(|(meter, _)| meter);
+        let meters = self.open.values().map(|open| &open.meter);
         let unanswered =
             meters.filter(|meter| meter.down.last() <= meter.up.last()).map(|meter| meter.up.last());
         let since = unanswered.filter(|last| heard <= *last + HEARSAY).min();
@@ -99,12 +110,12 @@ impl Connections {
     }
 
     /// Relays between a client and the connection to its container that is there already.
-    pub fn relay(&mut self, client: Stream, container: Stream) {
+    pub fn relay(&mut self, client: Client, container: Stream) {
         self.spawn(client, async move |_| Ok(container));
     }
 
     /// Dials the container for a client, and relays. During its `grace` a refusal means that it does not listen yet.
-    pub fn dial(&mut self, client: Stream, address: Address, grace: Option<Instant>) {
+    pub fn dial(&mut self, client: Client, address: Address, grace: Option<Instant>) {
         self.spawn(client, async move |sidecar| {
             if let Some(grace) = grace
                 && let Ok(container) = timeout_at(grace, readiness::connection(&address)).await
@@ -130,14 +141,21 @@ impl Connections {
 
     fn spawn(
         &mut self,
-        client: Stream,
+        client: Client,
         connect: impl AsyncFnOnce(&Name) -> std::io::Result<Stream> + 'static,
     ) {
         let meter = Rc::new(Meter::new(Instant::now(), self.bell.clone()));
         let (sidecar, pipes, counted) = (self.sidecar.clone(), self.pipes.clone(), meter.clone());
         let proxy_protocol = self.proxy_protocol;
+        let client = Rc::new(RefCell::new(Some(client)));
+        let waiting = client.clone();
         let task = self.tasks.spawn_local(async move {
-            let Ok(container) = connect(&sidecar).await else { return };
+            let connected = connect(&sidecar).await;
+            let (Ok(container), Some(Client { stream: client, .. })) =
+                (connected, waiting.borrow_mut().take())
+            else {
+                return;
+            };
             counted.connected.set(true);
             if let Some(version) = proxy_protocol
                 && let Err(error) = version.introduce(&client, &container)
@@ -160,7 +178,21 @@ impl Connections {
             }
         });
         self.last_use = Instant::now();
-        self.open.insert(task.id(), (meter, task));
+        self.open.insert(task.id(), Open { meter, task, client });
+    }
+
+    /// Takes back the clients for whom the container has not been reached yet: they have asked it for nothing.
+    pub fn unserved(&mut self) -> Vec<Client> {
+        let mut clients = Vec::new();
+        self.open.retain(|_, open| match open.client.borrow_mut().take() {
+            Some(client) => {
+                open.task.abort();
+                clients.push(client);
+                false
+            }
+            None => true,
+        });
+        clients
     }
 
     /// Waits until one has ended; for ever while there is none. Cancelling it loses none.
@@ -188,7 +220,7 @@ impl Connections {
             Some(Err(aborted)) => aborted.id(),
             None => pending().await,
         };
-        if let Some((meter, _)) = self.open.remove(&id) {
+        if let Some(Open { meter, .. }) = self.open.remove(&id) {
             self.ended.add(&meter);
             // Where any open connection is use, its end is the last of it; elsewhere its last byte is.
             self.last_use = self.last_use.max(meter.up.last()).max(meter.down.last());
@@ -214,7 +246,7 @@ impl Connections {
     pub fn seen(&self) -> Vec<Seen> {
         // Who leaves a frozen container waits for no answer of it.
         let asked = |ended: Instant| self.frozen_since.is_none_or(|frozen| ended < frozen);
-        let seen = |(meter, _): &(Rc<Meter>, AbortHandle)| Seen {
+        let seen = |Open { meter, .. }: &Open| Seen {
             last_up: meter.up.last(),
             last_down: meter.down.last(),
             up_ended: meter.up.ended().is_some_and(asked),
@@ -232,7 +264,7 @@ impl Connections {
     /// All that have been, open ones included.
     pub fn totals(&self) -> Totals {
         let mut totals = self.ended;
-        self.open.values().for_each(|(meter, _)| totals.add(meter));
+        self.open.values().for_each(|open| totals.add(&open.meter));
         totals
     }
 
@@ -252,7 +284,7 @@ impl Connections {
         let before = self.totals();
         let mut seen: HashMap<Id, (u64, Instant)> = HashMap::new();
         while !self.tasks.is_empty() {
-            for (id, (meter, task)) in &self.open {
+            for (id, Open { meter, task, .. }) in &self.open {
                 let now = Instant::now();
                 let (delivered, since) = seen.entry(*id).or_insert((meter.down.delivered(), now));
                 if *delivered != meter.down.delivered() {
@@ -278,13 +310,13 @@ impl Connections {
 }
 
 /// Waits until a client has sent a byte or has come since then; for ever if there is no such moment.
-async fn stirred(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, bell: &Bell, since: Option<Instant>) {
+async fn stirred(open: &HashMap<Id, Open>, bell: &Bell, since: Option<Instant>) {
     let Some(since) = since else { return pending().await };
     while !used_since(open, since) {
         bell.rung().await;
     }
 }
 
-fn used_since(open: &HashMap<Id, (Rc<Meter>, AbortHandle)>, since: Instant) -> bool {
-    open.values().any(|(meter, _)| meter.up.last() >= since)
+fn used_since(open: &HashMap<Id, Open>, since: Instant) -> bool {
+    open.values().any(|open| open.meter.up.last() >= since)
 }

@@ -31,10 +31,10 @@ mod failure;
 mod warnings;
 // clients that came before their container was ready, and callers
 mod room;
-// who comes in at a sidecar's sockets, and when he counts as asking
-mod door;
 // the open connections: their tasks are the count
 mod connections;
+// who comes in at a sidecar's sockets, and when he counts as asking
+mod door;
 // what counts as use, and when a pause or sleep is due
 mod activity;
 // the state file and its lock

@@ -58,21 +58,23 @@ impl Sidecar {
         up: &mut Up,
         activity: &mut Activity,
         service: &mut Service,
-        watch: &Watch,
+        room: &mut Room,
         connections: &mut Connections,
     ) -> Option<End> {
         if matches!(told, Told::Container(..)) && service.questions.are_answered() {
             service.uncertain_until = None;
         }
         match told {
-            Told::Container(since, found) => match self.compare(up, since, *found, activity, connections) {
-                Found::Up => watch.follow(&up.container.id),
-                Found::Unknown => {
-                    service.questions.look_again();
-                    service.sleepers.refuse(&unsure(), activity);
+            Told::Container(since, found) => {
+                match self.compare(up, since, *found, activity, room, connections) {
+                    Found::Up => {}
+                    Found::Unknown => {
+                        service.questions.look_again();
+                        service.sleepers.refuse(&unsure(), activity);
+                    }
+                    Found::Dead(found) => return Some(service.died(found)),
                 }
-                Found::Dead(found) => return Some(service.died(found)),
-            },
+            }
             Told::CpuTime(Ok((at, used))) => {
                 if let Some(percent) = activity.measured(at, used, &self.sight(up, connections)) {
                     let busy = Why::Busy { percent }.text(now_ms());
@@ -161,7 +163,8 @@ impl Sidecar {
             // A frozen container accepts too: it is dialled while it thaws.
             (Visit::Client(client), Some(route)) => {
                 if let Ok(address) = route.address(client.port) {
-                    connections.dial(client.stream, address.clone(), route.grace(&address));
+                    let grace = route.grace(&address);
+                    connections.dial(client, address, grace);
                 }
             }
             (Visit::Caller(caller), Some(_)) if !up.is_paused => {

@@ -104,7 +104,7 @@ impl Sidecar {
         self.tell_unreachable(reason, 0);
         let refusal = Refusal::failed(reason);
         for client in room.open() {
-            connections.dial(client.stream, address.clone(), None);
+            connections.dial(client, address.clone(), None);
         }
         room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
         room.answer_sleepers(Err(&refusal));
@@ -121,7 +121,7 @@ impl Sidecar {
                 () = connections.one_ended() => over.as_mut().reset(Instant::now() + pause),
                 _ = period.tick() => self.count_open(connections),
                 visit = room.visit(!full) => match visit {
-                    Visit::Client(client) => connections.dial(client.stream, address.clone(), None),
+                    Visit::Client(client) => connections.dial(client, address.clone(), None),
                     Visit::Caller(caller) => caller.answer.refuse(refusal.clone()),
                     Visit::Sleeper(sleeper) => sleeper.answer.refuse(refusal.clone()),
                     Visit::Touch(answer) => answer.give(()),

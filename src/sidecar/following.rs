@@ -6,6 +6,7 @@ use super::{Run, Sidecar, Up};
 use crate::activity::Activity;
 use crate::connections::Connections;
 use crate::engine::{Container, Error};
+use crate::room::{Room, Visit};
 
 /// What a look at the container showed.
 pub(super) enum Found {
@@ -25,6 +26,7 @@ impl Sidecar {
         since: Instant,
         found: Result<Container, Error>,
         activity: &mut Activity,
+        room: &mut Room,
         connections: &mut Connections,
     ) -> Found {
         let found = match found {
@@ -37,6 +39,8 @@ impl Sidecar {
         if found.is_restarting() || Run::of(&found) != Run::of(&up.container) {
             // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
             let last_use = connections.last_use();
+            // The engine may have told of it late: whoever came after the end of the last run wants this one.
+            connections.unserved().into_iter().for_each(|client| room.keep(Visit::Client(client)));
             self.part_with(connections);
             let restarting = [&found, &up.container].into_iter().any(Container::is_restarting);
             if restarting || found.restarts() != up.container.restarts() {

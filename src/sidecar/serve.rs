@@ -138,7 +138,9 @@ impl Sidecar {
                     None
                 }
                 told = service.questions.told(&up.container.id) => {
-                    self.learn(told, up, activity, &mut service, watch, connections)
+                    let end = self.learn(told, up, activity, &mut service, room, connections);
+                    watch.follow(&up.container.id);
+                    end
                 }
                 happening = connections.next(up.is_paused) => match happening {
                     Happening::Stirred => Some(End::Stirred),

@@ -111,8 +111,11 @@ impl Sidecar {
         for client in room.open() {
             let Ok(address) = route.address(client.port) else { continue };
             match first.take_if(|_| probed == address) {
-                Some(stream) => connections.relay(client.stream, stream),
-                None => connections.dial(client.stream, address.clone(), route.grace(&address)),
+                Some(stream) => connections.relay(client, stream),
+                None => {
+                    let grace = route.grace(&address);
+                    connections.dial(client, address, grace);
+                }
             }
         }
         if let Some(unused) = first {
