@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::following::Found;
 use super::questions::Told;
-use super::serve::{End, SOON, Service};
+use super::serve::{End, SOON, Service, UNCERTAIN};
 use super::yielding::Sleepers;
 use super::{Sidecar, Up};
 use crate::activity::{Activity, Next, Rules};
@@ -34,6 +34,10 @@ impl Sidecar {
                 if event == (Event::Died { as_asked: true }) {
                     service.killed = Some(Instant::now());
                 }
+                // Whoever were let through now would go to the run that was; Podman answers a look only after a restart.
+                if matches!(event, Event::Died { .. } | Event::Started) {
+                    service.uncertain_until = Some(Instant::now() + UNCERTAIN);
+                }
                 service.questions.look();
             }
             // An answer alone may be one that was on its way when the engine went.
@@ -57,6 +61,9 @@ impl Sidecar {
         room: &mut Room,
         connections: &mut Connections,
     ) -> Option<End> {
+        if matches!(told, Told::Container(..)) && service.questions.are_answered() {
+            service.uncertain_until = None;
+        }
         match told {
             Told::Container(since, found) => {
                 match self.compare(up, since, *found, activity, room, connections) {

@@ -24,6 +24,8 @@ pub(super) const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// How soon an unused sidecar is looked at again that something keeps as it is: a client is just coming, or the engine is
 /// away. And how soon it says that somebody uses or holds it.
 pub(super) const SOON: Duration = Duration::from_millis(100);
+/// How long clients wait at most for the look that an end or a start of the container makes necessary.
+pub(super) const UNCERTAIN: Duration = Duration::from_secs(1);
 /// How long after a signal by somebody's hand a death is taken for what the signal was sent for: a stop may have a long grace.
 const DYING: Duration = Duration::from_secs(600);
 
@@ -55,6 +57,8 @@ pub(super) struct Service {
     pub(super) sleepers: Sleepers,
     /// When somebody last sent it a signal that ends it.
     pub(super) killed: Option<Instant>,
+    /// Until when nobody is let in: it may be another run than the one whose address is known.
+    pub(super) uncertain_until: Option<Instant>,
     /// When what is new is said at the latest: calls may come one after another.
     news: Option<Instant>,
 }
@@ -96,6 +100,7 @@ impl Sidecar {
             questions: Questions::new(self.engine.clone(), self.settings.container.clone()),
             sleepers: Sleepers::default(),
             killed: None,
+            uncertain_until: None,
             news: None,
         };
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
@@ -124,6 +129,7 @@ impl Sidecar {
                 service.look();
             }
             let full = connections.len() >= self.settings.max_connections;
+            let uncertain_until = service.uncertain_until;
             let end = tokio::select! {
                 // What is rare comes first: a flood of clients must not hide it.
                 biased;
@@ -173,7 +179,11 @@ impl Sidecar {
                     self.show(up, activity, connections);
                     None
                 }
-                visit = room.visit(!full) => {
+                () = sleep_until(uncertain_until.unwrap_or_else(Instant::now)), if uncertain_until.is_some() => {
+                    service.uncertain_until = None;
+                    None
+                }
+                visit = room.visit(!full && uncertain_until.is_none()) => {
                     self.receive(visit, up, activity, &mut service, room, connections)
                 }
             };

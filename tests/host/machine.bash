@@ -10,13 +10,17 @@ dir=$(mktemp -d)
 # What systemd as PID 1 wants of a container depends on the machine's cgroups.
 if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
     boot_options=(--privileged --cgroupns=private)
+    init=(/sbin/init)
 else
-    # The tree of cgroup v2 beside the machine's controllers, and no --privileged, which wants more than every machine gives.
+    # No --privileged, which wants more than every machine gives.
     boot_options=(
         --cap-add={SYS_ADMIN,NET_ADMIN,SYS_PTRACE,SYS_MODULE,SYSLOG,MKNOD,NET_RAW,DAC_READ_SEARCH,LINUX_IMMUTABLE,IPC_LOCK,SYS_NICE,AUDIT_CONTROL}
         --security-opt={seccomp=unconfined,apparmor=unconfined,systempaths=unconfined}
-        --device-cgroup-rule='a *:* rwm' --cgroupns=host --volume=/sys/fs/cgroup/unified:/sys/fs/cgroup
+        --device-cgroup-rule='a *:* rwm'
     )
+    # The tree of cgroup v2 beside the machine's controllers, from the host's own group on: of the whole tree its engines would freeze
+    # a group of the machine's that nobody is in.
+    init=(unshare --cgroup sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec /sbin/init')
 fi
 
 # Boots the host, or says why it cannot be had and fails.
@@ -29,7 +33,7 @@ boot() {
     docker create --name "$host" --hostname "$release" "${boot_options[@]}" --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
         --volume "$PWD:$PWD:ro" --volume "$target:$target:ro" --volume "$servers:/srv/servers.tar:ro" \
         --volume "$store/docker:/var/lib/docker" --volume "$store/containers:/var/lib/containers" \
-        "$root_image" /sbin/init >/dev/null && docker start "$host" >/dev/null || return
+        "$root_image" "${init[@]}" >/dev/null && docker start "$host" >/dev/null || return
     come_up && docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
 }
 

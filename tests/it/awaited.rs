@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Action, Container, End, Gate, Host, Kind, Plan, Recorder, docker, engine_vanishes_in, until,
+    Action, Container, End, Gate, Host, Kind, Network, Plan, Recorder, docker, engine_vanishes_in, until,
 };
 
 /// A container with a second server that listens on its second port only `later`, and a host with a socket for each.
@@ -105,9 +105,11 @@ fn an_engine_that_goes_during_a_pause_costs_no_client() {
     assert_eq!(host.connect("web").try_ask("echo new").ok().as_deref(), Some("new"));
 }
 
-/// A sidecar that is awake, and a gate before what the engine tells of its container from now on.
-fn with_a_late_look() -> (Container, tempfile::TempDir, Recorder, Gate, Host) {
-    let web = Container::new("web", "");
+/// A sidecar that is awake, and a gate before what the engine tells of its container from now on. In its network it is alone, so
+/// that nobody else gets its address.
+fn with_a_late_look() -> (Network, Container, tempfile::TempDir, Recorder, Gate, Host) {
+    let network = Network::new("alone");
+    let web = Container::with("web", &["--network", network.name()], "");
     let dir = tempfile::tempdir().unwrap();
     let recorder = Recorder::new(&dir.path().join("engine.sock"));
     let host = Plan::with_engine(recorder.path(), &web.sidecar("web", "busy_cpu = 0"))
@@ -117,7 +119,7 @@ fn with_a_late_look() -> (Container, tempfile::TempDir, Recorder, Gate, Host) {
     host.connect("web").ask("echo one");
     let gate = Gate::shut();
     recorder.rule("GET /json", Action::GateAnswer(gate.clone()));
-    (web, dir, recorder, gate, host)
+    (network, web, dir, recorder, gate, host)
 }
 
 /// Waits until the helper has found that it cannot reach the container.
@@ -127,7 +129,7 @@ fn is_not_reached(host: &Host) {
 
 #[test]
 fn who_comes_before_its_death_is_known_is_served_by_the_next_run() {
-    let (web, _dir, _recorder, gate, host) = with_a_late_look();
+    let (_network, web, _dir, _recorder, gate, host) = with_a_late_look();
     let before = web.started_at();
     web.end_by_itself();
     until("the container's end", || (web.status() == "exited").then_some(()));
@@ -140,7 +142,7 @@ fn who_comes_before_its_death_is_known_is_served_by_the_next_run() {
 
 #[test]
 fn who_comes_while_it_is_restarted_is_served_by_the_new_run() {
-    let (web, _dir, _recorder, gate, host) = with_a_late_look();
+    let (_network, web, _dir, _recorder, gate, host) = with_a_late_look();
     let before = web.started_at();
     docker(&["stop", "--time", "1", web.name()]);
     let mut client = host.connect("web");
@@ -162,7 +164,7 @@ fn who_cannot_be_connected_to_a_container_that_runs_on_is_reset_after_a_look() {
     // Nothing listens on the second one.
     let name = web.name();
     let table = format!(
-        "[sidecar.web]\ncontainer = \"{name}\"\nport = {{ {one} = 8000, {two} = 9 }}\nwake_timeout = \"1s\"\nbusy_cpu = 0\n"
+        "[sidecar.web]\ncontainer = \"{name}\"\nport = {{ {one} = 8000, {two} = 9 }}\nwake_timeout = \"5s\"\nbusy_cpu = 0\n"
     );
     let host = plan.config(&table).listen();
     host.connect("web").ask("echo one");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Container, End, Facts, Host, Kind, NO_LOG, PORT, Plan, Recorder, asks_healthchecks, behind_recorder,
-    docker, free_port, until,
+    docker, free_port, slack, until,
 };
 
 /// The line that `servers.py` logs with --announce-after, and nothing else does.
@@ -103,8 +103,9 @@ fn a_log_that_cannot_be_read_fails_the_wake_with_the_engines_words() {
 fn a_line_that_never_comes_ends_as_when_late_has_it_and_the_regex_is_named() {
     for (when_late, event) in [("proceed", "late"), ("refuse", "wake-failed")] {
         let web = Container::new("web", "");
-        let keys =
-            format!("ready = \"log:no such [l]ine\"\nwake_timeout = \"1s\"\nwhen_late = \"{when_late}\"");
+        let seconds = 1 + slack().as_secs();
+        let late = format!("wake_timeout = \"{seconds}s\"\nwhen_late = \"{when_late}\"");
+        let keys = format!("ready = \"log:no such [l]ine\"\n{late}");
         let host = listen(&web.sidecar("web", &keys));
         let mut client = host.connect("web");
         match when_late {

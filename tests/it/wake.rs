@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, End, Host, Kind, Plan, Recorder, asks_healthchecks, is_reset};
+use crate::harness::{
+    Action, Container, End, Host, Kind, Plan, Recorder, asks_healthchecks, is_reset, slack,
+};
 
 /// A late wake would let its clients through all the same, and nobody would see that readiness was never found.
 const STRICT: &str = "wake_timeout = \"10s\"\nwhen_late = \"refuse\"";
@@ -193,14 +195,18 @@ fn a_client_that_comes_before_a_slow_start_is_answered_has_a_wake_timeout_of_its
         let web = Container::new("web", "");
         let dir = tempfile::tempdir().unwrap();
         let recorder = Recorder::new(&dir.path().join("engine.sock"));
-        recorder.rule("POST /start", Action::HoldCall(Duration::from_secs(4)));
-        let keys = format!("wake_timeout = \"3s\"\nwhen_late = \"{when_late}\"");
+        let timeout = Duration::from_secs(3) + slack();
+        recorder.rule("POST /start", Action::HoldCall(timeout + Duration::from_secs(1)));
+        let keys = format!("wake_timeout = \"{}s\"\nwhen_late = \"{when_late}\"", timeout.as_secs());
         let plan = Plan::with_engine(recorder.path(), &web.sidecar("web", &keys));
         let host = plan.socket("web", Kind::Tcp4).listen();
         let begun = Instant::now();
         assert_eq!(host.connect("web").end(), End::Reset);
         let waited = begun.elapsed();
-        assert!(waited < Duration::from_millis(3800), "{when_late}: the first client waited {waited:?}");
+        assert!(
+            waited < timeout + Duration::from_millis(800),
+            "{when_late}: the first client waited {waited:?}"
+        );
         // Whoever comes while the first is turned away is turned away with him.
         host.event("web", "wake-failed");
         assert_eq!(host.connect("web").ask("echo in time"), "in time", "{when_late}");

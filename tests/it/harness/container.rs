@@ -63,8 +63,12 @@ impl Container {
         docker(&self.create.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
+    /// Removes it, whatever else the engine could not do then: Podman may trip over the names of its networks.
+    #[track_caller]
     pub fn remove(&self) {
-        docker(&["rm", "--force", "--volumes", &self.name]);
+        let said = docker_anyway(&["rm", "--force", "--volumes", &self.name]);
+        let all = docker(&["ps", "--all", "--format", "{{.Names}}"]);
+        assert!(all.lines().all(|name| name != self.name), "{said}");
     }
 
     pub fn name(&self) -> &str {

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::spawn::output;
 
@@ -66,6 +67,11 @@ pub fn engine_version() -> String {
 /// Whether the engine is Podman, which says so: Docker's API, in words and habits of its own.
 pub fn is_podman() -> bool {
     ping().contains_key("libpod-api-version")
+}
+
+/// How much longer than Docker the engine may take for a call: Podman runs several programs for each, one call after the other.
+pub fn slack() -> Duration {
+    Duration::from_secs(if is_podman() { 3 } else { 0 })
 }
 
 /// Whether the engine asks HEALTHCHECKs, which Podman leaves to timers of systemd; where it does not, the calling test is

@@ -33,6 +33,7 @@ pub use control::Control;
 pub use dice::Dice;
 pub use docker::{
     asks_healthchecks, docker, docker_anyway, docker_exec, engine_socket, engine_version, is_podman, skip,
+    slack,
 };
 pub use documented::documented;
 pub use engine::Engine;
