@@ -43,7 +43,9 @@ choose_store() {
     store=${ROUSE_CACHE:-/var/cache/rouse-tests}/host-$release
     mkdir -p "$store"
     exec 7>"$store/lock"
-    flock -n 7 || store=$dir
+    # A host that somebody has left running is not done with it either, and its Docker holds this file.
+    local held=$store/docker/volumes/metadata.db
+    flock -n 7 && { [[ ! -e $held ]] || flock -n "$held" true; } || store=$dir
     rm -rf "$store"/docker/{containers,network} "$store"/containers/storage/overlay-containers
     mkdir -p "$store"/{docker,containers}
 }
