@@ -141,6 +141,7 @@ purges() {
     printf '[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n' | write_on_host $folder/rouse@failing.service.d/fail.conf
     on_host systemctl daemon-reload
     on_host systemctl set-property rouse@leaving.service IPAddressAllow=203.0.113.7
+    on_host systemctl set-property --runtime rouse@leaving.service IPAddressAllow=203.0.113.8
     on_host systemctl enable --now rouse@failing.socket
     within 10 has_failed
     container=$(leaving_container)
