@@ -2,6 +2,7 @@
 # sidecar of sidecar.bash.
 
 killed_helper_is_replaced() {
+    stay
     fetch
     local before pid
     before=$(start_of_container) pid=$(helper)
@@ -17,7 +18,7 @@ killed_helper_is_replaced() {
 # The unit's own 30 s, shortened; systemd reads it with the helper's next start.
 stuck_helper_is_replaced() {
     local before pid
-    write_on_host /run/systemd/system/rouse@web.service.d/watchdog.conf <<<$'[Service]\nWatchdogSec=2s'
+    write_on_host /run/systemd/system/rouse@web.service.d/watchdog.conf <<<$'[Service]\nWatchdogSec=4s'
     on_host systemctl daemon-reload
     on_host systemctl restart rouse@web.service
     fetch
@@ -43,6 +44,7 @@ engine_restarts() {
     fetch
     running
     [[ $(start_of_container) != "$before" ]]
+    settle
     falls_asleep
 }
 
@@ -50,7 +52,7 @@ engine_restarts() {
 sixty_wakes() {
     configure "idle_timeout = '100ms'" ""
     # shellcheck disable=SC2016 # the shell on the host fills it in
-    on_host timeout 240 bash -c 'for ((i = 0; i < 60; i++)); do
+    on_host timeout 600 bash -c 'for ((i = 0; i < 60; i++)); do
         curl --silent --show-error --fail --max-time 30 --output /dev/null http://127.0.0.1:8080/ || exit
         until [[ $(systemctl show -P ActiveState rouse@web.service) == inactive ]]; do sleep 0.01; done
     done'
@@ -65,7 +67,7 @@ counted() { is "$(happened "$2" | wc -l)" "$1"; }
 # A look at the control socket is a helper's start and exit without a wake.
 sixty_starts() {
     # shellcheck disable=SC2016
-    on_host timeout 60 bash -c 'for ((i = 0; i < 60; i++)); do
+    on_host timeout 300 bash -c 'for ((i = 0; i < 60; i++)); do
         curl --silent --show-error --fail --max-time 10 --output /dev/null --unix-socket /run/rouse/web.sock http://rouse/v1/sidecars/web ||
             exit
         until [[ $(systemctl show -P ActiveState rouse@web.service) == inactive ]]; do sleep 0.01; done
@@ -89,6 +91,7 @@ nothing_tripped() {
 
 address_changes_while_asleep() {
     within $((idle + 20)) asleep
+    stay
     listen web 8081
     on_host systemctl restart rouse@web.socket
     not port_open 8080
@@ -115,13 +118,14 @@ off_at_once() {
     not port_open
     not on_host test -e /run/rouse/web.sock
     on_host test -d /run/rouse
-    within 2 helper_gone
+    helper_gone
     running
     is "$(start_of_container)" "$before"
 }
 
 leftover_sleeps() {
     running # since the check before
+    settle
     turn_on web
     within 10 happened adopted
     falls_asleep
@@ -134,7 +138,8 @@ reboot_brings_all_back() {
     listen web 10.99.99.1:8080
     began=$EPOCHREALTIME
     reboot
-    is "$(on_host systemctl --no-legend list-jobs)" ""
+    # What waits for itself would wait for ever.
+    within 30 no_jobs
     not grep -i 'ordering cycle' <(on_host journalctl --no-pager --boot)
     is "$(property rouse@web.socket ActiveState) $(property rouse-control@web.socket ActiveState)" "active active"
     on_host test -S /run/rouse/web.sock
@@ -142,6 +147,8 @@ reboot_brings_all_back() {
     within $((idle + 20)) asleep
     within 5 last_event_is slept
 }
+
+no_jobs() { is "$(on_host systemctl --no-legend list-jobs)" ""; }
 
 late_address_is_served() {
     is "$(on_host ip -brief address show to 10.99.99.1)" ""

@@ -32,12 +32,14 @@ podman_answers() {
 
 # run_against NAME RUN SOCKET: each test is a check or a skip of its own.
 run_against() {
-    local name=$1 run=$2 socket=$3 line reason log=$dir/$2.tests
+    local name=$1 run=$2 socket=$3 line module test reason log=$dir/$2.tests
     on_host rm -f /root/skips
     on_host env ROUSE_TEST_ENGINE="$socket" ROUSE_TEST_RUN="$run" ROUSE_TEST_SKIPS=/root/skips \
         timeout 300 "$(test_binary)" --test-threads=3 "${telling[@]}" &>"$log"
     on_host sh -c 'cat /root/skips 2>/dev/null' | sort -u >"$dir/$run.skips"
     grep -q '^test result: ' "$log" || { failed=$((failed + 1)) && echo "FAIL  ${suite-}$name: the tests did not end: $(tail -n 1 "$log")"; }
+    # A module of another name would be none.
+    for module in "${telling[@]}"; do grep -q "^test $module" "$log" || { failed=$((failed + 1)) && echo "FAIL  ${suite-}$name: no test of $module has run"; }; done
     while read -r line; do
         test=${line#test } && test=${test%% ... *}
         reason=$(sed -n "s/^$test: //p" "$dir/$run.skips")

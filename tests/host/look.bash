@@ -56,6 +56,17 @@ configure() {
     [[ $(code on_host rouse check) =~ ^[01]$ ]]
 }
 
+# stay, settle: from here on neither of the two falls asleep, however long a busy machine takes to look at it; and both do again.
+stay() { everybody_idles_after 10m; }
+settle() { everybody_idles_after "${idle}s"; }
+everybody_idles_after() {
+    configure "idle_timeout = '$1'" "idle_timeout = '$1'"
+    reload web
+    reload db
+}
+# A helper that lives reads its configuration again; the next one does so anyway.
+reload() { helper_gone "$1" || on_host systemctl reload "rouse@$1.service" || within 10 helper_gone "$1"; }
+
 # listen NAME ADDRESS: where a sidecar's socket listens; it is for systemd to read it.
 listen() {
     write_on_host "/etc/systemd/system/rouse@$1.socket.d/listen.conf" <<-UNIT

@@ -29,12 +29,12 @@ boot() {
     docker version >/dev/null || { echo "no engine answers at $DOCKER_HOST" && return 1; }
     root_image=$(tests/rootfs "$release") || { echo "the root file system cannot be built" && return 1; }
     choose_store || return
-    # The checkout and what was built of it, where they are here: a test's program knows its files by these paths.
-    docker create --name "$host" --hostname "$release" "${boot_options[@]}" --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
+    # With the label of the run, which sweeps up after itself. The checkout and what was built of it, where they are here: a test's program knows its files by these paths.
+    docker create --name "$host" --label "rouse-test=${ROUSE_TEST_RUN-by-hand}" --hostname "$release" "${boot_options[@]}" --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
         --volume "$PWD:$PWD:ro" --volume "$target:$target:ro" --volume "$servers:/srv/servers.tar:ro" \
         --volume "$store/docker:/var/lib/docker" --volume "$store/containers:/var/lib/containers" \
         "$root_image" "${init[@]}" >/dev/null && docker start "$host" >/dev/null || return
-    come_up && docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
+    come_up && runs_what_is_built_here && docker cp --quiet "$deb" "$host:/root/rouse.deb" && import_servers docker
 }
 
 tear_down() {
@@ -47,9 +47,20 @@ choose_store() {
     store=${ROUSE_CACHE:-/var/cache/rouse-tests}/host-$release
     mkdir -p "$store"
     exec 7>"$store/lock"
-    flock -n 7 || store=$dir
+    # A host that somebody has left running is not done with it either, and its Docker holds this file.
+    local held=$store/docker/volumes/metadata.db
+    flock -n 7 && { [[ ! -e $held ]] || flock -n "$held" true; } || store=$dir
     rm -rf "$store"/docker/{containers,network} "$store"/containers/storage/overlay-containers
     mkdir -p "$store"/{docker,containers}
+}
+
+# What is built on one Debian runs on it and on younger ones.
+runs_what_is_built_here() {
+    local wanted
+    wanted=$(dpkg-deb --field "$deb" Depends | sed -nE 's/.*libc6 \(>= ([^)]*)\).*/\1/p')
+    # shellcheck disable=SC2016 # dpkg-query fills it in
+    on_host dpkg --compare-versions "$(on_host dpkg-query --show --showformat '${Version}' libc6)" ge "$wanted" ||
+        { echo "what is built on this machine needs libc6 $wanted or newer" && return 1; }
 }
 
 # import_servers docker|podman: the servers' image in that engine of the host.
@@ -71,7 +82,7 @@ reboot() {
 
 come_up() {
     docker inspect --format '{{.State.Pid}}' "$host" >"$dir/pid"
-    within 60 booted || { docker logs --tail 20 "$host" && return 1; }
+    within 180 booted || { docker logs --tail 20 "$host" && return 1; }
 }
 
 # Not by `docker exec`, whose processes belong to the host's topmost cgroup: no process may be in there once an engine of the host

@@ -34,11 +34,11 @@ repack() {
     write_on_host /root/repacked.deb <"$dir/repacked.deb"
 }
 
-# Clients one after another until the file /root/enough is there, or for two minutes; what became of each is a line of
+# Clients one after another until the file /root/enough is there, or for ten minutes; what became of each is a line of
 # /root/clients. curl would call it a refusal if its connection is reset right after it came about.
 keep_coming() {
     on_host rm -f /root/enough /root/clients
-    on_host bash -c 'until test -e /root/enough -o $SECONDS -gt 120; do
+    on_host bash -c 'until test -e /root/enough -o $SECONDS -gt 600; do
         timeout 30 bash -c "exec 3<>/dev/tcp/$0/$1 && echo GET / >&3 && grep -q Welcome <&3 && echo answered" || echo not answered
     done &>/root/clients' ${leaving/:/ } &>/dev/null &
 }
@@ -101,7 +101,7 @@ removal_breaks_off() {
 # friend, a member of group rouse, whose own systemd has a socket and a helper of ours.
 befriend() {
     on_host useradd --create-home --groups rouse friend && on_host loginctl enable-linger friend &&
-        within 10 as_friend list-units &&
+        within 60 as_friend list-units &&
         printf '[Socket]\nListenStream=%%t/rouse-%%i.sock\n' | write_on_host /home/friend/.config/systemd/user/rouse@.socket &&
         printf '[Service]\nExecStart=/bin/sleep infinity\n' | write_on_host /home/friend/.config/systemd/user/rouse@.service &&
         as_friend daemon-reload && as_friend start rouse@own.socket rouse@own.service
@@ -141,6 +141,7 @@ purges() {
     printf '[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n' | write_on_host $folder/rouse@failing.service.d/fail.conf
     on_host systemctl daemon-reload
     on_host systemctl set-property rouse@leaving.service IPAddressAllow=203.0.113.7
+    on_host systemctl set-property --runtime rouse@leaving.service IPAddressAllow=203.0.113.8
     on_host systemctl enable --now rouse@failing.socket
     within 10 has_failed
     container=$(leaving_container)

@@ -84,7 +84,7 @@ podman_is_added() {
 		[defaults]
 		pause_after = "1s"
 	TOML
-    on_host rouse add "$pod" --listen 127.0.0.1:8095 --idle-timeout 6s >"$dir/added"
+    on_host rouse add "$pod" --listen 127.0.0.1:8095 --idle-timeout 10m >"$dir/added"
     has "$(<"$dir/added")" "$pod: 127.0.0.1:8095 → $pod:80"
     on_host sh -c "$(tail -n 1 "$dir/added")"
     is "$(on_host systemctl is-enabled "rouse@$pod.socket")" enabled
@@ -128,11 +128,16 @@ pod_pauses() {
     within 10 pod_is paused
 }
 
+# What follows is of a sidecar that is awake or asleep.
 pod_sleeps() {
+    pod_is paused
+    on_host sed -i 's/"10m"/"10s"/' "/etc/rouse/rouse.d/$pod.toml"
+    reload "$pod"
     within 30 pod_happened slept
     within 10 pod_helper_gone
     pod_is exited
     has "$(status_line "$pod")" asleep
+    on_host sed -i '/pause_after/d' /etc/rouse/rouse.d/podman.toml
 }
 
 pod_is_stopped_by_hand() {

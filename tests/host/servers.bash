@@ -29,30 +29,29 @@ create_servers() {
     listen shop-files 127.0.0.1:7003
     listen shop-front 127.0.0.1:7004
     on_host systemctl enable --now rouse@shop-{cache,db,files,front}.socket
-    within 20 all_asleep
+    within 60 all_asleep
 }
 all_asleep() {
     local name
     for name in shop-{cache,db,files,front}; do helper_gone $name && ! running $name || return; done
 }
 
-redis_stores() {
-    is "$(client redis-cli -p 7001 set key value)" OK
-    is "$(client redis-cli -p 7001 get key)" value
-}
+# In one go, for it forgets all when it sleeps.
+redis_stores() { is "$(client sh -c 'redis-cli -p 7001 set key value && redis-cli -p 7001 get key')" $'OK\nvalue'; }
 
 postgres_counts() { is "$(client psql -h 127.0.0.1 -p 7002 -U postgres -Atc 'select sum(n) from generate_series(1, 1000) n')" 500500; }
 
-python_serves() { is "$(on_host curl --silent --fail --max-time 30 http://127.0.0.1:7003/etc/hostname)" "$(engine exec shop-files hostname)"; }
+python_serves() { is "$(on_host curl --silent --fail --max-time 30 http://127.0.0.1:7003/etc/hostname)" "$(engine inspect --format '{{.Config.Hostname}}' shop-files)"; }
 
 # It wakes all of them.
 nginx_serves() {
-    within 20 all_asleep
+    local name
+    within 60 all_asleep
+    began=$EPOCHREALTIME
     fetch 7004
-    running shop-cache
-    running shop-db
-    running shop-files
-    within 30 all_asleep
+    # They may be on their way to sleep by now.
+    for name in shop-{cache,db,files}; do within 10 events ready "$began" $name; done
+    within 60 all_asleep
 }
 
 servers_are_taken_away() {

@@ -171,7 +171,7 @@ fn who_cannot_be_connected_to_a_container_that_runs_on_is_reset_after_a_look() {
     let looks = recorder.calls("GET /json").len();
     let mut second = host.connect_nth("web", 1);
     assert_eq!(second.end(), End::Reset);
-    assert_eq!(recorder.calls("GET /json").len(), looks + 1);
+    assert!(recorder.calls("GET /json").len() > looks, "it was not looked at");
     assert_eq!(host.connect("web").ask("echo two"), "two");
     assert_eq!(host.count("web", "waking"), 1);
 }
