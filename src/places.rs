@@ -34,6 +34,19 @@ pub fn systemctl() -> String {
     format!("systemctl{}", folders().option)
 }
 
+/// What is typed for `command` of rouse to look at the same manager.
+pub fn rouse(command: &str) -> String {
+    format!("rouse {command}{}", folders().option)
+}
+
+/// What makes the first sidecar.
+pub fn advice_to_add() -> &'static str {
+    match are_users() {
+        true => "/usr/share/doc/rouse/user-manager.md shows how to make one",
+        false => "`rouse add NAME` makes one of a container that exists",
+    }
+}
+
 /// What shows the journal of the helper of a sidecar.
 pub fn journalctl(name: &Name) -> String {
     format!("journalctl{} -u rouse@{name}", folders().option)

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::config::{Config, Error, Sidecar};
 use crate::name::Name;
 use crate::neighbours::socket;
-use crate::places::named;
+use crate::places::{named, rouse};
 use crate::record::Record;
 use crate::state;
 
@@ -42,7 +42,7 @@ impl Survey {
     pub fn of(config: &Config, states: &Path, sockets: &Path) -> Survey {
         let (names, mut troubles) = names(config, states, sockets);
         if !config.errors().is_empty() {
-            troubles.insert(0, "the configuration has errors: `rouse check` shows them".into());
+            troubles.insert(0, format!("the configuration has errors: `{}` shows them", rouse("check")));
         }
         let look = |name: Name| Known {
             settings: config.sidecar(&name),

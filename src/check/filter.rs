@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Finding, Severity};
 use crate::name::Name;
+use crate::places;
 use crate::units::{Setting, Unit};
 
 /// That the helper of `name`, whose unit is `service`, may not dial `target`, if it is so.
@@ -17,7 +18,8 @@ pub fn check(name: &Name, service: &Unit, target: IpAddr) -> Option<Finding> {
     let denied = setting("IPAddressDeny")?;
     let message = format!("the helper of {name} may not connect to {target}");
     let hint = format!(
-        "put [Service] and IPAddressAllow={target} into /etc/systemd/system/rouse@{name}.service.d/address.conf"
+        "put [Service] and IPAddressAllow={target} into {}",
+        places::units().join(format!("rouse@{name}.service.d/address.conf")).display()
     );
     let finding = Finding::new(Severity::Error, message, hint).about("IPAddressDeny");
     Some(finding.in_file(&denied.file, Some(denied.line)))

@@ -43,6 +43,9 @@ pub fn check(service: &Unit, socket: &Path) -> Option<Finding> {
     let rights = if barrier == socket { 0o020 } else { 0o010 };
     let hint = match group.filter(|group| metadata.mode() & rights != 0 && group.name != "root") {
         Some(group) => format!("usermod --append --groups {} {name}", group.name),
+        None if socket == Path::new(PODMAN) && places::are_users() => {
+            "systemctl --user enable --now podman.socket gives you a Podman of your own".to_owned()
+        }
         None if socket == Path::new(PODMAN) => PODMAN_HINT.to_owned(),
         None => format!("give it to a group that may use it, and put {name} into that group"),
     };

@@ -25,7 +25,7 @@ use crate::terminal::harmless;
 /// For each engine and for each helper; an engine that is started for this call needs some of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Calls the helpers. Only what has a control socket and no helper is looked at: where all is well no engine is asked.
+/// Calls the helpers. Only what has a control socket and no helper is looked at: an engine is asked while a sidecar of it sleeps.
 pub fn run(config: Option<&Path>) -> ExitCode {
     let survey = Survey::of(&Config::read(config), &places::states(), &places::sockets());
     let mut troubles = survey.troubles;

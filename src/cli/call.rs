@@ -36,7 +36,7 @@ pub fn end(name: &Name, done: Result<(), Refusal>) -> ExitCode {
 /// Why nothing can be asked about a sidecar of which this is wrong.
 pub fn rejected(errors: &[config::Error]) -> Refusal {
     let first = errors.first().map(ToString::to_string).unwrap_or_default();
-    Refusal::new(RefusalKind::Failed, first, "rouse check shows all that is wrong")
+    Refusal::new(RefusalKind::Failed, first, format!("{} shows all that is wrong", places::rouse("check")))
 }
 
 /// Says why it is not done, which may be told in a container's own words, and what would help.

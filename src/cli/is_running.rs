@@ -27,7 +27,7 @@ pub fn run(config: Option<&Path>, name: &Name) -> ExitCode {
         tell(format_args!(
             "{name}: no such sidecar: it has no table in the configuration and no control socket"
         ));
-        tell("rouse status shows all that are known");
+        tell(format_args!("{} shows all that are known", places::rouse("status")));
         return ExitCode::from(UNKNOWN);
     }
     let asked = block_on(async {
@@ -56,11 +56,11 @@ async fn ask(settings: &config::Sidecar) -> Result<bool, Refusal> {
     }
 }
 
-fn hint(refused: &Error) -> &'static str {
+fn hint(refused: &Error) -> String {
     match refused {
         Error::Unreachable { cause, .. } if cause.kind() == ErrorKind::PermissionDenied => {
-            "or be a member of group rouse, who may ask its helper"
+            "or be a member of group rouse, who may ask its helper".into()
         }
-        _ => "rouse check looks at the engine too",
+        _ => format!("{} looks at the engine too", places::rouse("check")),
     }
 }

@@ -51,7 +51,11 @@ async fn stop(config: Option<&Path>, name: &Name, off: Refusal) -> Result<(), Re
     }
     let settings = config.sidecar(name).map_err(|errors| rejected(&errors))?;
     let _lock = StateFile::open(&places::states(), name).map_err(|taken| {
-        Refusal::new(RefusalKind::InUse, taken.to_string(), "systemctl status shows which")
+        Refusal::new(
+            RefusalKind::InUse,
+            taken.to_string(),
+            format!("{} status shows which", places::systemctl()),
+        )
     })?;
     let engine = Engines::default().at(settings.engine.as_deref());
     let asked = async {
@@ -62,6 +66,10 @@ async fn stop(config: Option<&Path>, name: &Name, off: Refusal) -> Result<(), Re
         if container.is_up() { engine.stop(&container.id, settings.stop_timeout).await } else { Ok(()) }
     };
     asked.await.map_err(|error: Error| {
-        Refusal::new(RefusalKind::Failed, error.to_string(), "rouse check looks at the engine too")
+        Refusal::new(
+            RefusalKind::Failed,
+            error.to_string(),
+            format!("{} looks at the engine too", places::rouse("check")),
+        )
     })
 }

@@ -20,6 +20,9 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// How long after `FinishedAt` the log of that run may get its last entry: what has no line's end is stamped once the engine
 /// has cleaned up (20 to 40 ms with Docker 20.10), which it does before it starts the next run.
 const AFTERMATH: Duration = Duration::from_millis(100);
+/// How soon after the end of a run Podman has cleaned up and tries again: what it still calls stopped after that stays so, since
+/// whoever was to clean up (conmon) is gone.
+const CLEANED_UP: Duration = Duration::from_secs(20);
 /// After a run of this length Docker's restart policy begins anew with its shortest pause: the run was no failed try.
 const NO_TRY: Duration = Duration::from_secs(10);
 
@@ -113,7 +116,15 @@ impl Container {
     /// Between two tries of its restart policy; Docker calls that running too, though nothing runs. Podman calls whatever has
     /// just ended stopped, and cleans up before it tries again or calls it exited.
     pub fn is_restarting(&self) -> bool {
-        self.state.restarting || (self.state.status == "stopped" && self.restart_policy().is_some())
+        self.state.restarting
+            || (self.state.status == "stopped" && self.restart_policy().is_some() && self.has_just_ended())
+    }
+
+    /// Whether its last run has ended within the time in which another one may follow by itself.
+    fn has_just_ended(&self) -> bool {
+        let finished = self.state.finished_at.as_deref().and_then(time);
+        // A clock that was set back counts as no time passed.
+        finished.is_some_and(|end| SystemTime::now() < end + CLEANED_UP)
     }
 
     /// How often its restart policy has started it since it was started by a call.
@@ -227,7 +238,7 @@ fn time(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::{Container, time};
 
@@ -323,15 +334,17 @@ mod tests {
 
     #[test]
     fn what_has_just_ended_with_podman_is_between_two_tries_where_it_has_a_restart_policy() {
-        let stopped = |policy: &str| {
+        let stopped = |policy: &str, ago: u64| {
             let policy = format!(r#""HostConfig":{{"RestartPolicy":{{"Name":"{policy}"}}}}"#);
-            let text = format!(r#"{{"Id":"abc","State":{{"Status":"stopped"}},{policy}}}"#);
-            serde_json::from_str::<Container>(&text).unwrap()
+            let end = humantime::format_rfc3339(SystemTime::now() - Duration::from_secs(ago));
+            let state = format!(r#"{{"Status":"stopped","FinishedAt":"{end}"}}"#);
+            serde_json::from_str::<Container>(&format!(r#"{{"Id":"abc","State":{state},{policy}}}"#)).unwrap()
         };
         for policy in ["always", "on-failure", "unless-stopped"] {
-            assert!(stopped(policy).is_restarting() && stopped(policy).is_up(), "{policy}");
+            assert!(stopped(policy, 0).is_restarting() && stopped(policy, 0).is_up(), "{policy}");
+            assert!(!stopped(policy, 60).is_up(), "{policy}: nobody cleans up after it any more");
         }
-        assert!(!stopped("").is_up() && !stopped("no").is_up());
+        assert!(!stopped("", 0).is_up() && !stopped("no", 0).is_up());
     }
 
     #[test]

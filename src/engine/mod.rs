@@ -19,6 +19,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::places;
+
 pub use docker::{CpuTime, Docker, Started};
 pub use engines::Engines;
 pub use events::Event;
@@ -84,8 +86,12 @@ impl Error {
 
 fn cure(cause: &io::Error) -> &'static str {
     match cause.kind() {
+        io::ErrorKind::PermissionDenied if places::are_users() => {
+            ": you are in no group that may use it, such as docker"
+        }
+        // Whoever that is: a command's user, or the helper's.
         io::ErrorKind::PermissionDenied => {
-            ": this user may not use it, `rouse check` as root says what is missing"
+            ": this user is in no group that may use it, such as docker; `rouse check` as root says what the helper lacks"
         }
         io::ErrorKind::NotFound => ": is the engine installed, and `engine` right?",
         io::ErrorKind::ConnectionRefused => ": is the engine running?",

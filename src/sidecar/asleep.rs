@@ -10,6 +10,7 @@ use crate::calls::{Call, Refusal, RefusalKind};
 use crate::config;
 use crate::engine::{Change, Error, Event, Watch};
 use crate::events;
+use crate::places;
 use crate::record::State;
 use crate::room::Room;
 use crate::wake::start;
@@ -135,7 +136,7 @@ fn rejected(errors: Option<&Rc<[config::Error]>>) -> Refusal {
     let first =
         errors.and_then(|errors| errors.first()).map(|error| format!(": {error}")).unwrap_or_default();
     let error = format!("its configuration is rejected{first}");
-    Refusal::new(RefusalKind::Failed, error, "rouse check shows all that is wrong")
+    Refusal::new(RefusalKind::Failed, error, format!("{} shows all that is wrong", places::rouse("check")))
 }
 
 /// Whether the container may be up now.

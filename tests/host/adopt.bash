@@ -47,6 +47,15 @@ adopt_looks_in_vain() {
     is "$(adopt_journal)" ""
 }
 
+# Its socket stays, and a call there would start it again.
+adopt_wakes_no_engine() {
+    on_host systemctl stop docker.service
+    is "$(property docker.socket ActiveState)" active
+    on_host systemctl start rouse-adopt.service
+    is "$(property docker.service ActiveState)" inactive
+    on_host systemctl start docker.service
+}
+
 adopt_by_service() {
     local untouched
     untouched=$(adopt_started still)
@@ -138,6 +147,7 @@ adopt() {
     local adopt_began=$EPOCHREALTIME
     check "$release: two sidecars are on, a third one is off, and the timer is off too" adopt_set_up
     check "$release: a look that finds nothing starts no helper and tells nothing" adopt_looks_in_vain
+    check "$release: a Docker that somebody has stopped is not started by a look" adopt_wakes_no_engine
     check "$release: a container started by hand is adopted and sleeps when idle; those asleep and off are left alone" adopt_by_service
     check "$release: the timer looks again and again by itself" adopt_by_timer
     check "$release: an engine that is not there stops neither the other sidecars nor the timer" adopt_outlives_the_engine

@@ -2,9 +2,10 @@
 
 use std::os::unix::net::UnixListener;
 use std::process::Output;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Action, Container, Gate, Recorder, Town, docker, home, output};
+use crate::harness::{Action, Container, Gate, Recorder, SERVERS, Town, docker, home, output};
 
 /// What it has printed, and its exit code.
 fn adopt(town: &Town) -> (Option<i32>, String, String) {
@@ -41,6 +42,28 @@ fn what_was_started_by_hand_is_adopted_and_sleeps_when_it_is_idle_and_the_others
     }
     assert_eq!([web.status(), frozen.status(), off.status()], ["exited", "exited", "running"]);
     assert_eq!(home(&hosts, "db").look(|facts| facts.starts.len()), 0, "it is asleep");
+}
+
+#[test]
+fn what_is_just_being_stopped_by_hand_stays_down() {
+    let server = "trap 'echo asked; until [ -e /tmp/end ]; do sleep 0.1; done; exit 0' TERM; python3 /servers.py & \
+                  while :; do sleep 0.1; done";
+    let web = Container::running("web", &["--volume", SERVERS], &["bash", "-c", server]);
+    let town = Town::new(&web.sidecar("web", LONG));
+    let hosts = town.settle(true, &["web"]);
+    web.start();
+    web.logged("listening");
+    let started = web.started_at();
+    thread::scope(|scope| {
+        scope.spawn(|| docker(&["stop", "--time", "60", web.name()]));
+        web.logged("asked");
+        assert_eq!(adopt(&town).0, Some(0));
+        home(&hosts, "web").event("web", "adopted");
+        docker(&["exec", web.name(), "touch", "/tmp/end"]);
+    });
+    home(&hosts, "web").event("web", "died");
+    home(&hosts, "web").wait("its helper's end", |facts| (!facts.exits.is_empty()).then_some(()));
+    assert_eq!((web.status(), web.started_at()), ("exited".to_owned(), started));
 }
 
 #[test]

@@ -190,6 +190,8 @@ fn with_user_the_sidecars_are_those_of_the_user_and_add_says_that_it_does_not_kn
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
     };
+    let none = String::from_utf8(run(&["status", "--user"]).stdout).unwrap();
+    assert!(none.contains("user-manager.md") && !none.contains("rouse add"), "{none}");
     put(".config/rouse/rouse.toml", "[helper]\nengine = \"unix:///nowhere\"\n[sidecar.told]\n");
     put(".config/systemd/user/rouse@.socket", "[Socket]\nFileDescriptorName=%i\n");
     put("run/rouse/called.sock", "");
@@ -201,6 +203,7 @@ fn with_user_the_sidecars_are_those_of_the_user_and_add_says_that_it_does_not_kn
     assert!(found.contains(drop_in.to_str().unwrap()), "{found}");
     assert!(found.contains("systemctl --user enable --now rouse@told.socket"), "{found}");
     assert!(said(&run(&["wake", "--user", "told"])).contains("systemctl --user enable"));
+    assert!(said(&run(&["is-running", "--user", "typo"])).contains("rouse status --user"));
     let refused = run(&["add", "--user", "told"]);
     assert_eq!(code(&refused), 1);
     assert!(said(&refused).contains("user-manager.md"), "{refused:?}");

@@ -82,7 +82,7 @@ fn readable(
         return blocks.join("\n");
     }
     let table = match elements {
-        [] => "no sidecars yet: `rouse add NAME` makes one of a container that exists\n".to_owned(),
+        [] => format!("no sidecars yet: {}\n", places::advice_to_add()),
         elements => table::render(elements, now_ms, terminal),
     };
     let notes = notes(elements, troubles);
@@ -109,9 +109,7 @@ fn stranger(name: &Name, known: &[Known]) -> Option<String> {
     }
     let hint = match closest(name.as_str(), &names) {
         Some(meant) => format!("did you mean {meant}?"),
-        None if names.is_empty() => {
-            "there are none yet: `rouse add NAME` makes one of a container that exists".into()
-        }
+        None if names.is_empty() => format!("there are none yet: {}", places::advice_to_add()),
         None => format!("there are {}", names.join(", ")),
     };
     Some(format!("no sidecar is called {name}: {hint}"))
