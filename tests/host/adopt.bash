@@ -145,14 +145,14 @@ adopt_clean_up() {
 
 adopt() {
     local adopt_began=$EPOCHREALTIME
-    check "$release: two sidecars are on, a third one is off, and the timer is off too" adopt_set_up
-    check "$release: a look that finds nothing starts no helper and tells nothing" adopt_looks_in_vain
-    check "$release: a Docker that somebody has stopped is not started by a look" adopt_wakes_no_engine
-    check "$release: a container started by hand is adopted and sleeps when idle; those asleep and off are left alone" adopt_by_service
-    check "$release: the timer looks again and again by itself" adopt_by_timer
-    check "$release: an engine that is not there stops neither the other sidecars nor the timer" adopt_outlives_the_engine
-    check "$release: as it ships it looks every minute" adopt_every_minute
-    check "$release: what it starts has 1.4 or less in systemd-analyze security" adopt_security
-    check "$release: turned off, it looks no more" adopt_turn_off
-    check "$release: nothing of this is left" adopt_clean_up
+    check "two sidecars are on, a third one is off, and the timer is off too" adopt_set_up
+    check "a look that finds nothing starts no helper and tells nothing" adopt_looks_in_vain
+    check "a Docker that somebody has stopped is not started by a look" adopt_wakes_no_engine
+    check "a container started by hand is adopted and sleeps when idle; those asleep and off are left alone" adopt_by_service
+    check "the timer looks again and again by itself" adopt_by_timer
+    check "an engine that is not there stops neither the other sidecars nor the timer" adopt_outlives_the_engine
+    check "as it ships it looks every minute" adopt_every_minute
+    check "what it starts has 1.4 or less in systemd-analyze security" adopt_security
+    check "turned off, it looks no more" adopt_turn_off
+    check "nothing of this is left" adopt_clean_up
 }

@@ -82,7 +82,7 @@ turn_off() { on_host systemctl disable --now "rouse@$1.socket"; }
 # As if it had never been: its socket off, its files gone.
 forget() {
     turn_off "$1"
-    on_host rm -rf "/etc/systemd/system/rouse@$1.socket.d"
+    on_host rm -rf "/etc/systemd/system/rouse@$1.socket.d" "/var/lib/rouse/$1".{json,lock}
     on_host systemctl daemon-reload
 }
 

@@ -210,26 +210,26 @@ user() {
     local user_began=$EPOCHREALTIME lacks
     lacks=$(user_lacks)
     if [[ $lacks ]]; then
-        skip "$release: sidecars in a user's manager" "$lacks"
+        skip "sidecars in a user's manager" "$lacks"
         return
     fi
-    check "$release: a user has a manager of his own, and no sidecar in it" user_logs_in
-    check "$release: he turns on a sidecar in front of his Docker container" user_turns_on
-    check "$release: the first connection wakes it" user_wakes
-    check "$release: its state is in his own folder" user_keeps_state
-    check "$release: he holds it, puts it to sleep and wakes it" user_steers
-    check "$release: a helper that was killed is replaced by one that adopts" user_helper_is_replaced
-    check "$release: it sleeps when idle, and its port stays open" user_sleeps
-    check "$release: his container that was started by hand is adopted" user_adopts
-    check "$release: turned off, its port is closed and its container runs on" user_turns_off
+    check "a user has a manager of his own, and no sidecar in it" user_logs_in
+    check "he turns on a sidecar in front of his Docker container" user_turns_on
+    check "the first connection wakes it" user_wakes
+    check "its state is in his own folder" user_keeps_state
+    check "he holds it, puts it to sleep and wakes it" user_steers
+    check "a helper that was killed is replaced by one that adopts" user_helper_is_replaced
+    check "it sleeps when idle, and its port stays open" user_sleeps
+    check "his container that was started by hand is adopted" user_adopts
+    check "turned off, its port is closed and its container runs on" user_turns_off
     lacks=$(rootless_lacks)
     if [[ $lacks ]]; then
-        skip "$release: sidecars of rootless Podman" "$lacks"
+        skip "sidecars of rootless Podman" "$lacks"
     else
-        check "$release: he has a container of rootless Podman with a published port" rootless_set_up
-        check "$release: the first connection wakes it through his own engine" rootless_wakes
-        check "$release: it sleeps when idle, and wakes again" rootless_sleeps
-        check "$release: his Podman's container that was paused by hand is adopted" rootless_adopts
+        check "he has a container of rootless Podman with a published port" rootless_set_up
+        check "the first connection wakes it through his own engine" rootless_wakes
+        check "it sleeps when idle, and wakes again" rootless_sleeps
+        check "his Podman's container that was paused by hand is adopted" rootless_adopts
     fi
-    check "$release: nothing of this user is left" user_clean_up
+    check "nothing of this user is left" user_clean_up
 }
