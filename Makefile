@@ -14,6 +14,7 @@ unitdir     := $(DESTDIR)$(PREFIX)/lib/systemd/system
 userunitdir := $(DESTDIR)$(PREFIX)/lib/systemd/user
 sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+presetdir   := $(DESTDIR)$(PREFIX)/lib/systemd/system-preset
 catalogdir  := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
 mandir      := $(DESTDIR)$(PREFIX)/share/man
 bashdir     := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -36,6 +37,7 @@ install: build        ## put binary, units, manual, completions and docs below D
 	    $(addprefix $(userunitdir)/,$(notdir $(filter %.service,$(USER_UNITS))))
 	install -D -m 0644 units/rouse.sysusers $(sysusersdir)/rouse.conf
 	install -D -m 0644 units/rouse.tmpfiles $(tmpfilesdir)/rouse.conf
+	install -D -m 0644 units/rouse.preset $(presetdir)/90-rouse.preset
 	install -D -m 0644 units/rouse.catalog $(catalogdir)/rouse.catalog
 	install -D -m 0644 packaging/man/rouse.1 $(mandir)/man1/rouse.1
 	install -D -m 0644 packaging/man/rouse.toml.5 $(mandir)/man5/rouse.toml.5
