@@ -34,7 +34,8 @@ podman_answers() {
 run_against() {
     local name=$1 run=$2 socket=$3 line module test reason log=$dir/$2.tests
     on_host rm -f /root/skips
-    on_host env ROUSE_TEST_ENGINE="$socket" ROUSE_TEST_RUN="$run" ROUSE_TEST_SKIPS=/root/skips \
+    # Three hosts run at once.
+    on_host env ROUSE_TEST_ENGINE="$socket" ROUSE_TEST_SLACK=5 ROUSE_TEST_RUN="$run" ROUSE_TEST_SKIPS=/root/skips \
         timeout 300 "$(test_binary)" --test-threads=3 "${telling[@]}" &>"$log"
     on_host sh -c 'cat /root/skips 2>/dev/null' | sort -u >"$dir/$run.skips"
     grep -q '^test result: ' "$log" || { failed=$((failed + 1)) && echo "FAIL  ${suite-}$name: the tests did not end: $(tail -n 1 "$log")"; }

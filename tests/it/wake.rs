@@ -163,7 +163,9 @@ fn death_at_start_ends_the_wait_at_once_with_its_code_and_last_words() {
 fn a_late_container_is_dialled_all_the_same() {
     // It answers 503 for ever, so it is never ready, but it can be used.
     let web = Container::new("web", "--ready-after 1000");
-    let host = listen(&web.sidecar("web", "ready = \"http-ok:/ready\"\nwake_timeout = \"1s\""));
+    let seconds = 1 + slack().as_secs();
+    let keys = format!("ready = \"http-ok:/ready\"\nwake_timeout = \"{seconds}s\"");
+    let host = listen(&web.sidecar("web", &keys));
     assert_eq!(host.connect("web").ask("echo late"), "late");
     host.event("web", "late");
     assert_eq!(host.connect("web").ask("echo later"), "later");
@@ -172,7 +174,8 @@ fn a_late_container_is_dialled_all_the_same() {
 #[test]
 fn a_late_container_that_listens_nowhere_resets_each_client_after_one_dial() {
     let web = Container::new("web", "--listen-after 1000");
-    let host = listen(&web.sidecar("web", "wake_timeout = \"700ms\""));
+    let millis = 700 + slack().as_millis();
+    let host = listen(&web.sidecar("web", &format!("wake_timeout = \"{millis}ms\"")));
     assert_eq!(host.connect("web").end(), End::Reset);
     host.event("web", "late");
 }
@@ -180,12 +183,14 @@ fn a_late_container_that_listens_nowhere_resets_each_client_after_one_dial() {
 #[test]
 fn a_late_container_is_refused_where_that_is_wanted() {
     let web = Container::new("web", "--ready-after 1000");
-    let keys = "ready = \"http-ok:/ready\"\nwake_timeout = \"1s\"\nwhen_late = \"refuse\"";
-    let host = listen(&web.sidecar("web", keys));
+    let timeout = Duration::from_secs(1) + slack();
+    let late = format!("wake_timeout = \"{}s\"\nwhen_late = \"refuse\"", timeout.as_secs());
+    let host = listen(&web.sidecar("web", &format!("ready = \"http-ok:/ready\"\n{late}")));
     let begun = host.now();
     assert_eq!(host.connect("web").end(), End::Reset);
     let took = host.now() - begun;
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "reset after {took:?}");
+    let (soonest, latest) = (timeout - Duration::from_millis(100), timeout + Duration::from_secs(2));
+    assert!(took > soonest && took < latest, "reset after {took:?}");
     host.event("web", "wake-failed");
 }
 
