@@ -189,8 +189,10 @@ async fn running(
     let Place { settings, engine, .. } = place;
     let mut thawed = false;
     loop {
-        // Podman tries again without a pause, so one in a loop may run whenever it is looked at.
-        let is_in_loop = container.is_up() && container.restarts() >= most_restarts;
+        // Podman tries again without a pause, so one in a loop may run whenever it is looked at. Docker pauses, and the one run
+        // that follows a pause that was not seen may be the one that lasts.
+        let most = if container.is_running() { most_restarts.saturating_add(1) } else { most_restarts };
+        let is_in_loop = container.is_up() && container.restarts() >= most;
         if container.is_paused() {
             engine.unpause(&container.id).await?;
             thawed = true;
