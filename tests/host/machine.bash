@@ -72,6 +72,9 @@ reboot() {
 come_up() {
     docker inspect --format '{{.State.Pid}}' "$host" >"$dir/pid"
     within 60 booted || { docker logs --tail 20 "$host" && return 1; }
+    # Podman's networks go with their last container: their addresses are not to be looked for beyond the default route then, where
+    # somebody may answer.
+    on_host ip route replace unreachable 10.88.0.0/15
 }
 
 # Not by `docker exec`, whose processes belong to the host's topmost cgroup: no process may be in there once an engine of the host
