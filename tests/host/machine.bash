@@ -81,14 +81,25 @@ reboot() {
 }
 
 come_up() {
-    docker inspect --format '{{.State.Pid}}' "$host" >"$dir/pid"
+    local pid group tree=/sys/fs/cgroup
+    pid=$(docker inspect --format '{{.State.Pid}}' "$host")
+    [[ ! -d $tree/unified ]] || tree=$tree/unified
+    group=$(sed -n 's|^0::||p' "/proc/$pid/cgroup")
+    echo "$pid" >"$dir/pid"
+    echo "$tree${group%/init.scope}/visitors" >"$dir/group"
+    mkdir -p "$(<"$dir/group")"
     within 180 booted || { docker logs --tail 20 "$host" && return 1; }
+    # Podman's networks go with their last container: their addresses are not to be looked for beyond the default route then, where
+    # somebody may answer.
+    on_host ip route replace unreachable 10.88.0.0/15
 }
 
 # Not by `docker exec`, whose processes belong to the host's topmost cgroup: no process may be in there once an engine of the host
-# has handed controllers down (cgroups(7), “no internal processes”).
+# has handed controllers down (cgroups(7), “no internal processes”). Yet in one of the host's: logind knows no others.
 enter() {
-    nsenter --target "$(<"$dir/pid")" --mount --uts --ipc --net --pid --cgroup --root \
+    # shellcheck disable=SC2016 # the inner shell fills it in
+    sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$(<"$dir/group")" \
+        nsenter --target "$(<"$dir/pid")" --mount --uts --ipc --net --pid --cgroup --root \
         env --ignore-environment --chdir=/ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
 }
 on_host() { enter "$@" </dev/null; }
