@@ -183,7 +183,7 @@ impl Activity {
 
     /// What is to be done at `now`.
     pub fn next(&mut self, now: Instant, sight: &Sight) -> Next {
-        let look = now + self.longest_wait();
+        let look = now + self.wait(sight);
         let Some(due) = self.due(sight) else { return Next::Wait(look) };
         let take = |at: Instant| if at <= now { Next::Take(due.step) } else { Next::Wait(at.min(look)) };
         if self.rules.busy_cpu.is_none() || sight.paused {
@@ -232,6 +232,13 @@ impl Activity {
     pub fn longest_wait(&self) -> Duration {
         let waits = [self.rules.idle_timeout, self.rules.pause_after].into_iter().flatten();
         waits.map(|timeout| timeout.saturating_sub(window(timeout)).max(WINDOW.0)).fold(SELDOM, Duration::min)
+    }
+
+    /// The same while it is up as it is: an owed answer may also end without a byte, and what it has put off is due at once then.
+    fn wait(&self, sight: &Sight) -> Duration {
+        let owed = sight.open.iter().any(Seen::owes);
+        let timeouts = [self.rules.idle_timeout, self.rules.pause_after].into_iter().flatten();
+        timeouts.filter(|_| owed).map(window).fold(self.longest_wait(), Duration::min)
     }
 
     /// Why it makes no room for another of its group; none if it may, as far as its connections tell.
@@ -401,6 +408,16 @@ mod tests {
         assert_eq!(activity.next(at(start, 300), &unused), Next::Take(Step::Sleep));
         let used = sight(start, [seen(start, 70, 80)]);
         assert_eq!(activity.next(at(start, 140), &used), Next::Take(Step::Pause));
+    }
+
+    #[test]
+    fn an_owed_answer_that_ends_without_a_byte_puts_off_nothing_for_long() {
+        let start = Instant::now();
+        let mut activity = Activity::new(RULES, start);
+        let owing = seen(start, 10, 0);
+        assert_eq!(activity.next(at(start, 400), &sight(start, [owing])), Next::Wait(at(start, 410)));
+        let ended = Seen { down_ended: true, ..owing };
+        assert_eq!(activity.next(at(start, 410), &sight(start, [ended])), Next::Take(Step::Sleep));
     }
 
     #[test]
