@@ -22,7 +22,7 @@ zshdir      := $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions
 fishdir     := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 docdir      := $(DESTDIR)$(PREFIX)/share/doc/rouse
 
-.PHONY: all build install deb demo test test-real bench bench-wake check help
+.PHONY: all build install deb demo test test-hosts test-real bench bench-wake check help
 
 all: build
 
@@ -66,6 +66,9 @@ demo:                 ## watch a connection wake a real container
 
 test:                 ## run all tests
 	tests/run
+
+test-hosts:           ## run rouse on whole hosts of three Debian releases (part of test)
+	tests/run host/run
 
 test-real:            ## run real sidecars behind rouse: Blender and MCP (five minutes, and 1.4 GB the first time)
 	tests/real/run
