@@ -68,7 +68,7 @@ podman_is_opened() {
     cure=$({ on_host rouse check 2>&1 || true; } | grep -o 'cp -r /usr/share.*podman.socket')
     on_host sh -c "$cure"
     has "$(ask_podman)" "Libpod-Api-Version"
-    on_host systemd-tmpfiles --boot --create --remove
+    on_host systemd-tmpfiles --boot --create --remove --prefix=/run/podman
     is "$(on_host stat -c '%a %U %G' /run/podman)" "750 root podman"
     has "$(ask_podman)" "Libpod-Api-Version"
     # Nobody else has got in.
