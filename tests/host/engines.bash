@@ -10,7 +10,8 @@ engines() {
     run_against Docker docker /run/docker.sock
     check "Podman has the servers' image, and its socket answers" podman_answers
     run_against Podman podman /run/podman/podman.sock
-    on_host rm -rf /etc/containers/containers.conf.d/rouse-test.conf /root/skips
+    # CNI keeps a folder for each network that there ever was.
+    on_host sh -c 'rm -rf /etc/containers/containers.conf.d/rouse-test.conf /root/skips /var/lib/cni/networks/rouse-it-*'
     on_host systemctl stop podman.socket podman.service
 }
 
