@@ -29,8 +29,10 @@ boot() {
     docker version >/dev/null || { echo "no engine answers at $DOCKER_HOST" && return 1; }
     root_image=$(tests/rootfs "$release") || { echo "the root file system cannot be built" && return 1; }
     choose_store || return
-    # With the label of the run, which sweeps up after itself. The checkout and what was built of it, where they are here: a test's program knows its files by these paths.
-    docker create --name "$host" --label "rouse-test=${ROUSE_TEST_RUN-by-hand}" --hostname "$release" "${boot_options[@]}" --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
+    # With the label of the run, which sweeps up after itself. The checkout and what was built of it, where they are here: a test's
+    # program knows its files by these paths.
+    docker create --name "$host" --label "rouse-test=${ROUSE_TEST_RUN-by-hand}" --hostname "$release" "${boot_options[@]}" \
+        --tmpfs /run --tmpfs /tmp --stop-signal SIGRTMIN+3 \
         --volume "$PWD:$PWD:ro" --volume "$target:$target:ro" --volume "$servers:/srv/servers.tar:ro" \
         --volume "$store/docker:/var/lib/docker" --volume "$store/containers:/var/lib/containers" \
         "$root_image" "${init[@]}" >/dev/null && docker start "$host" >/dev/null || return
