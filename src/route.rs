@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::time::Instant;
 
 use crate::config::{Port, Sidecar};
+use crate::engine::Container;
 use crate::socket::{Address, Listeners};
 
-/// The way to one container, valid until it is started again.
+/// The way to one container, valid until it is started again or moved to another network.
 #[derive(Clone, Debug)]
 pub struct Route {
     host: Host,
@@ -59,6 +60,16 @@ impl Route {
             }
         };
         Ok(Address::Tcp(SocketAddr::new(ip, inside)))
+    }
+
+    /// Whether it leads to where the container was and no longer is: to an address of its own that it has given up, because
+    /// somebody has taken it out of that network. Podman does that by itself when it cleans up after a run while the next
+    /// one is up.
+    pub fn is_left(&self, was: &Container, is: &Container) -> bool {
+        match self.host {
+            Host::Fixed(_) => false,
+            Host::Ip(ip) => was.has_address(ip) && !is.has_address(ip),
+        }
     }
 
     /// The readiness probe went to `address`; whatever else it listens on, it has until `deadline`.

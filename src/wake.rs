@@ -117,8 +117,9 @@ async fn run_answering(
                 Change::Lost(_) | Change::Happened(Event::Started) => {}
                 Change::Subscribed | Change::Happened(_) => {
                     let found = place.engine.inspect(&settings.container).await?;
-                    if !found.is_running() || found.started_at() != container.started_at() {
-                        // Another run, with another address, or none.
+                    let is_another = found.started_at() != container.started_at();
+                    if !found.is_running() || is_another || route.is_left(&container, &found) {
+                        // Another run, with another address, or none; or the same one elsewhere.
                         let next = run_answering(place, found, room, watch, deadline, most_restarts);
                         return Box::pin(next).await;
                     }

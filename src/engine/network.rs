@@ -101,7 +101,7 @@ impl Container {
         let mut found = self
             .endpoints()
             .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
-            .filter_map(|(name, endpoint)| Some((name.to_owned(), endpoint.address()?)));
+            .filter_map(|(name, endpoint)| Some((name.to_owned(), endpoint.addresses().next()?)));
         match found.next() {
             Some((network, ip)) => {
                 Location::Own { ip, network, others: found.map(|(name, _)| name).collect() }
@@ -111,6 +111,11 @@ impl Container {
                 self.network_mode()
             )),
         }
+    }
+
+    /// Whether this is an address of its own.
+    pub fn has_address(&self, ip: IpAddr) -> bool {
+        self.endpoints().flat_map(|(_, endpoint)| endpoint.addresses()).any(|own| own == ip)
     }
 
     fn endpoints(&self) -> impl Iterator<Item = (&str, &Endpoint)> {
@@ -124,9 +129,10 @@ impl Container {
 }
 
 impl Endpoint {
-    fn address(&self) -> Option<IpAddr> {
-        let parse = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-        parse(&self.ip_address).or_else(|| parse(&self.global_ipv6_address))
+    /// IPv4 first.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let texts = [&self.ip_address, &self.global_ipv6_address];
+        texts.into_iter().filter_map(|text| text.as_deref()?.parse().ok())
     }
 }
 
@@ -146,6 +152,10 @@ mod tests {
     fn dials_the_first_network_by_name_that_has_an_address_ipv4_first() {
         let nets = r#"{"z":{"IPAddress":"10.0.0.3"},"a":{"IPAddress":"","GlobalIPv6Address":""},
                        "m":{"IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2"}}"#;
+        for own in ["10.0.0.2", "10.0.0.3", "fd00::2"] {
+            assert!(container("m", nets).has_address(own.parse().unwrap()), "{own}");
+        }
+        assert!(!container("m", nets).has_address("10.0.0.4".parse().unwrap()));
         let expected =
             Location::Own { ip: "10.0.0.2".parse().unwrap(), network: "m".into(), others: vec!["z".into()] };
         assert_eq!(container("m", nets).location(None), expected);

@@ -67,7 +67,9 @@ impl Sidecar {
         match told {
             Told::Container(since, found) => {
                 match self.compare(up, since, *found, activity, room, connections) {
-                    Found::Up => connections.turn_away(since),
+                    Found::Same => connections.turn_away(since),
+                    // What a signal was sent for has been done.
+                    Found::Another => service.killed = None,
                     Found::Unknown => {
                         connections.lose_patience(self.settings.wake_timeout);
                         service.questions.look_again();

@@ -10,8 +10,11 @@ use crate::room::Room;
 
 /// What a look at the container showed.
 pub(super) enum Found {
-    /// It is up, as it was or otherwise.
-    Up,
+    /// The run that it was, frozen or not.
+    Same,
+    /// Another run, none between two of them, or the same elsewhere: its address is another one, and whether it answers there
+    /// yet is unknown.
+    Another,
     /// Nothing: the engine has not told.
     Unknown,
     /// It is down; none if it is not even there any more.
@@ -36,8 +39,8 @@ impl Sidecar {
             Ok(found) => found,
         };
         self.told = None;
-        if found.is_restarting() || Run::of(&found) != Run::of(&up.container) {
-            // Another run, or none between two of them: its address is another one, and whether it answers yet is unknown.
+        let has_moved = up.route.as_ref().is_some_and(|route| route.is_left(&up.container, &found));
+        if found.is_restarting() || Run::of(&found) != Run::of(&up.container) || has_moved {
             let last_use = connections.last_use();
             self.part_with(connections, room);
             let restarting = [&found, &up.container].into_iter().any(Container::is_restarting);
@@ -52,7 +55,7 @@ impl Sidecar {
                 connections.freeze();
             }
             self.enter_as(up);
-            return Found::Up;
+            return Found::Another;
         }
         match (up.is_paused, found.is_paused()) {
             (false, true) => self.frozen(up, since, connections),
@@ -67,6 +70,6 @@ impl Sidecar {
         // A pause or a stop that the engine has not answered has had its effect by now, or none.
         self.enter_as(up);
         self.show(up, activity, connections);
-        Found::Up
+        Found::Same
     }
 }

@@ -117,6 +117,11 @@ impl Container {
         rows.filter(|words| words[2] == remote && words[3] == "01").count()
     }
 
+    /// Whether it runs without an address.
+    pub fn is_unreachable(&self) -> bool {
+        self.inspect("{{.State.Status}}{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}") == "running"
+    }
+
     pub fn logs(&self) -> String {
         docker_anyway(&["logs", &self.name])
     }
@@ -133,7 +138,8 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         if thread::panicking() {
-            let state = docker_anyway(&["inspect", "--format", "{{json .State}}", &self.name]);
+            let template = "{{json .State}}\n{{json .NetworkSettings.Networks}}";
+            let state = docker_anyway(&["inspect", "--format", template, &self.name]);
             eprintln!("--- {}\n{}\n{}{}", self.name, self.create.join(" "), state, self.logs());
         }
         docker_anyway(&["rm", "--force", "--volumes", &self.name]);
