@@ -115,12 +115,16 @@ impl Watch {
         })
     }
 
-    /// Waits until the engine is back; for ever if it was not away.
+    /// Waits until the engine is back; for ever if it does not go away. What happens meanwhile is forgotten, for an inspect that
+    /// follows. Cancelling it loses nothing else.
     pub async fn back(&mut self) {
-        if self.is_subscribed() {
-            return pending().await;
+        loop {
+            // That it is away may be heard later than seen.
+            let was_away = !self.is_subscribed();
+            if matches!(self.next().await, Change::Subscribed) && was_away {
+                return;
+            }
         }
-        while !matches!(self.next().await, Change::Subscribed) {}
     }
 
     fn note(&mut self, change: Change) -> Change {

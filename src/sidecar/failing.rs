@@ -1,6 +1,7 @@
 //! What becomes of clients while a sidecar cannot be woken.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, sleep};
@@ -10,7 +11,7 @@ use super::serve::STATUS_PERIOD;
 use crate::calls::Refusal;
 use crate::clock::{self, now_ms};
 use crate::connections::Connections;
-use crate::engine::Watch;
+use crate::engine::{Docker, Watch};
 use crate::events;
 use crate::failure::Failure;
 use crate::journal::took;
@@ -108,6 +109,8 @@ impl Sidecar {
         }
         room.answer().for_each(|caller| caller.answer.refuse(refusal.clone()));
         room.answer_sleepers(Err(&refusal));
+        // A watch that stands says nothing when the engine answers other calls again, and clients need not wait for that.
+        let mut answers = pin!(answers(self.engine.clone(), self.settings.container.clone(), pause));
         let mut over = pin!(sleep(pause));
         let mut period = interval(STATUS_PERIOD);
         loop {
@@ -115,8 +118,8 @@ impl Sidecar {
             tokio::select! {
                 biased;
                 () = watch.back() => return,
-                // A watch that stands says nothing when the engine answers other calls again.
-                () = &mut over, if connections.is_empty() || watch.is_subscribed() => return,
+                () = &mut answers => return,
+                () = &mut over, if connections.is_empty() => return,
                 // What a client wants of a frozen container has to wait.
                 () = connections.one_ended() => {
                     // Nobody can tell whether another run is on its way.
@@ -155,6 +158,16 @@ impl Sidecar {
             .map(|address| format!("; meanwhile clients are connected straight to {address}"));
         let reason = format!("{reason}{}", around.unwrap_or_default());
         events::engine_unreachable(&self.settings, &reason, clients);
+    }
+}
+
+/// Waits until the engine tells of the container, or that there is none; asks again and again.
+async fn answers(engine: Rc<Docker>, container: String, pause: Duration) {
+    loop {
+        sleep(pause).await;
+        if !engine.inspect(&container).await.is_err_and(|error| error.is_open()) {
+            return;
+        }
     }
 }
 

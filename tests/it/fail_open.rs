@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Client, Container, Control, End, Host, Kind, Plan, Recorder, descriptors, free_port, until,
+    Action, Client, Container, Control, End, Gate, Host, Kind, Plan, Recorder, descriptors, free_port, until,
 };
 
 mod stages; // the engine goes away while asleep, waking, awake, paused, going to sleep
@@ -76,8 +76,9 @@ impl Scene {
         self.engine.as_ref().unwrap().calls(pattern).len()
     }
 
-    /// How often the engine's absence was told.
+    /// How often the engine's absence was told, which it was or will be at once.
     fn told(&self) -> usize {
+        self.host.event("web", "engine-unreachable");
         self.host.count("web", "engine-unreachable")
     }
 
@@ -111,6 +112,25 @@ fn without_an_engine_clients_reach_an_address_that_answers() {
         assert_eq!(scene.host.connect("web").ask("echo and later"), "and later", "{how:?}");
         assert_eq!(scene.told(), 1, "{how:?}");
     }
+}
+
+#[test]
+fn an_engine_that_answers_again_is_noticed_however_fast_clients_come_and_go() {
+    let mut scene = Scene::without_engine(Away::Gone, "idle_timeout = \"5m\"");
+    scene.started_by_hand();
+    scene.engine_returns();
+    // What happens is still told.
+    let gate = Gate::shut();
+    scene.engine.as_ref().unwrap().rule("GET /json", Action::GateCall(gate.clone()));
+    assert_eq!(scene.host.connect("web").ask("echo first"), "first");
+    assert_eq!(scene.told(), 1);
+    gate.open();
+    until("the engine to be asked again", || {
+        let begun = Instant::now();
+        assert_eq!(scene.host.connect("web").ask("echo quick"), "quick");
+        assert!(begun.elapsed() < Duration::from_secs(3), "served after {:?}", begun.elapsed());
+        scene.host.look(|facts| facts.events("web", "adopted").first().cloned())
+    });
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn a_log_that_cannot_be_read_fails_the_wake_with_the_engines_words() {
 fn a_line_that_never_comes_ends_as_when_late_has_it_and_the_regex_is_named() {
     for (when_late, event) in [("proceed", "late"), ("refuse", "wake-failed")] {
         let web = Container::new("web", "");
-        let seconds = 1 + slack().as_secs();
+        let seconds = 3 + slack().as_secs();
         let late = format!("wake_timeout = \"{seconds}s\"\nwhen_late = \"{when_late}\"");
         let keys = format!("ready = \"log:no such [l]ine\"\n{late}");
         let host = listen(&web.sidecar("web", &keys));

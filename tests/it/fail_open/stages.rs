@@ -142,13 +142,14 @@ fn an_engine_that_goes_away_with_a_start_on_its_way_passes_clients_to_the_addres
 
 #[test]
 fn a_container_that_died_meanwhile_is_woken_when_the_engine_is_back() {
-    let mut scene = Scene::new("idle_timeout = \"never\"");
+    let mut scene = Scene::new("idle_timeout = \"never\"\nwake_timeout = \"3s\"");
     let mut client = scene.host.connect("web");
     client.ask("echo one");
     scene.engine_goes(Away::Gone);
     scene.host.event("web", "engine-unreachable");
     docker(&["kill", scene.web.name()]);
     assert_ne!(client.end(), End::Open);
+    // He waits for the engine as long as for a wake.
     assert_eq!(scene.host.connect("web").end(), End::Reset);
     scene.engine_returns();
     let find = |facts: &Facts| facts.events("web", "died").pop();
