@@ -34,6 +34,10 @@ fn a_death_is_noticed_although_the_engine_cannot_tell_of_it_at_first() {
     let (_dir, recorder, host) = behind_recorder(&web.sidecar("web", ""));
     let first = host.connect("web").ask("who");
     recorder.rule("GET /json", Action::Refuse(500, "too busy to look"));
+    // An answer that is on its way would tell.
+    until("the looks so far", || {
+        recorder.calls("GET /json").iter().all(|call| call.answered.is_some()).then_some(())
+    });
     docker(&["kill", web.name()]);
     until("a look that was refused twice", || {
         let calls = recorder.calls("GET /json");
