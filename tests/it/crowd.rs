@@ -1,11 +1,10 @@
 //! Many clients, many sidecars, full tables.
 
-use std::fs;
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Container, End, Kind, Plan, until};
+use crate::harness::{Client, Container, End, Kind, Plan, processor_time, until};
 
 #[test]
 fn two_hundred_clients_during_one_wake_are_all_served() {
@@ -119,14 +118,6 @@ fn above_max_connections_clients_wait_in_the_kernels_queue() {
         assert_eq!(leaving.ask("echo in turn"), "in turn");
     }
     until("an empty queue", || (host.queued("web") == 0).then_some(()));
-}
-
-/// The helper's processor time so far.
-fn processor_time(pid: i32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let words: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = words[11].parse::<u64>().unwrap() + words[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 use nix::sys::signal::kill;
 use nix::unistd::{Pid, pipe};
 
-use crate::harness::{Between, Pair, Tape, unread_behind, until};
+use crate::harness::{Between, Pair, Tape, unread_behind, until, until_in_state};
 
 /// As many as a pipe has slots, a narrow one or a wide one, and the neighbours of these numbers.
 const NUMBERS: [usize; 10] = [1, 15, 16, 17, 32, 33, 255, 256, 257, 300];
@@ -26,10 +26,7 @@ struct Halted(Pid);
 impl Halted {
     fn new(pid: i32) -> Halted {
         kill(Pid::from_raw(pid), SIGSTOP).unwrap();
-        until("a helper that stands still", || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-            stat.rsplit(')').next().unwrap().trim_start().starts_with('T').then_some(())
-        });
+        until_in_state(pid, 'T');
         Halted(Pid::from_raw(pid))
     }
 }

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Away, Scene};
-use crate::harness::{Action, Container, End, Facts, Kind, Plan, Recorder, docker, free_port};
+use crate::harness::{
+    Action, Container, End, Facts, Kind, Plan, Recorder, docker, free_port, processor_time,
+};
 
 /// Two clients of which one was there before, and newcomers, across an outage of 7 s.
 fn while_awake(how: Away) {
@@ -83,10 +85,10 @@ fn while_paused(how: Away, comes_before: bool) {
     scene.host.event("web", "engine-unreachable");
     let mut asking = if comes_before { first } else { scene.host.connect("web") };
     asking.write_all(b"echo two\n").unwrap();
-    let busy = cpu_time(scene.host.pid());
+    let busy = processor_time(scene.host.pid());
     let ended = scene.host.wait_for(Duration::from_secs(3), |facts| facts.exits.first().copied());
     assert!(ended.is_none(), "{ended:?}");
-    let busy = cpu_time(scene.host.pid()) - busy;
+    let busy = processor_time(scene.host.pid()) - busy;
     assert!(busy < Duration::from_millis(700), "{how:?}: {busy:?} CPU in 3 s of waiting");
     assert_eq!(scene.web.status(), "paused");
     assert_eq!(scene.told(), 1, "{how:?}: one outage");
@@ -94,15 +96,6 @@ fn while_paused(how: Away, comes_before: bool) {
     assert_eq!(asking.read_line().unwrap(), "two", "{how:?}");
     assert_eq!(scene.host.connect("web").ask("echo three"), "three");
     scene.host.event_nth("web", "paused", 1);
-}
-
-/// The CPU time that a process has used.
-fn cpu_time(pid: i32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let words: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    // utime and stime, in hundredths of a second (proc(5)).
-    let ticks = |number: usize| words[number].parse::<u64>().unwrap();
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
 #[test]

@@ -42,7 +42,10 @@ pub use host::Host;
 pub use left::leave;
 pub use listener::{Address, Kind, free_port, queued};
 pub use plan::Plan;
-pub use process::{bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory};
+pub use process::{
+    bytes_in_pipes, descriptors, limit_open_files, next_number, pipe_sizes, private_memory, processor_time,
+    until_in_state,
+};
 pub use proxy::Proxy;
 pub use record::Facts;
 pub use recorder::{Action, Call, Recorder, Rule};

@@ -1,16 +1,18 @@
-//! A helper from outside: its descriptors and their limit, its pipes, its memory.
+//! A helper from outside: its descriptors and their limit, its pipes, its memory, its state.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::O_NONBLOCK;
 use rustix::io::ioctl_fionread;
 
 use super::spawn::output;
+use super::wait::until;
 
 /// What its open descriptors lead to, but for the first three: "socket:[123]", "pipe:[456]", a path.
 pub fn descriptors(pid: i32) -> Vec<String> {
@@ -67,6 +69,26 @@ pub fn private_memory(pid: i32) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// The processor time that it has used so far.
+pub fn processor_time(pid: i32) -> Duration {
+    let stat = stat(pid);
+    // utime and stime, in hundredths of a second.
+    let ticks = |number: usize| stat[number].parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+/// Waits until it is in this state (proc(5), `/proc/pid/stat`). One that sleeps has seen to all that had happened.
+#[track_caller]
+pub fn until_in_state(pid: i32, state: char) {
+    until(&format!("a helper in state {state}"), || stat(pid)[0].starts_with(state).then_some(()));
+}
+
+/// What follows its name in `/proc/pid/stat` (proc(5)), its state first.
+fn stat(pid: i32) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
 /// By number; one that is closed meanwhile is left out.
