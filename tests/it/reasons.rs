@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Container, Host, Plan, Town, leave, output, until};
+use crate::harness::{Action, Container, Gate, Host, Plan, Recorder, Town, leave, output, until};
 
 /// Longer than any test, and without the wait for readings of the CPU time.
 const LONG: &str = "busy_cpu = 0\nidle_timeout = \"20m\"\n";
@@ -125,18 +126,29 @@ fn waking_until_the_first_client_is_let_through_wherever_one_looks() {
 #[test]
 fn a_container_that_was_found_running_is_awake_as_soon_as_its_first_client_is_answered() {
     let container = Container::new("web", "");
-    let (town, host) = web(&container, LONG);
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(&dir.path().join("engine.sock"));
+    let (town, host) = web(&container, &format!("{LONG}engine = \"unix://{}\"\n", recorder.path().display()));
     container.start();
     host.start();
     host.event("web", "adopted");
     // Past all that its helper has to say of the adoption.
     host.never("web", "slept", Duration::from_secs(1));
+    let (inspected, gate) = (AtomicUsize::new(0), Gate::shut());
+    let behind = gate.clone();
+    let second_waits = move || {
+        if inspected.fetch_add(1, Ordering::Relaxed) == 1 {
+            behind.pass();
+        }
+    };
+    recorder.rule("GET /json", Action::Before(Box::new(second_waits)));
     let mut client = host.connect("web");
     client.ask("echo one");
     let awake = seen(&town);
     is(&awake, "awake", true);
     assert_eq!(awake["totals"]["wakes_ready"], 0, "it was up already: {awake}");
     assert_eq!(awake["totals"]["wake_times"], json!(vec![0; 13]), "{awake}");
+    gate.open();
 }
 
 #[test]
