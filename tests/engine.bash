@@ -7,7 +7,7 @@ work=$(mktemp -d /tmp/rouse-tests.XXXXXX)
 # Whoever is in the group of the engine's socket may reach it: the socket has a mode of its own.
 chmod 711 "$work"
 export ROUSE_TEST_RUN=$$
-engine_pid='' bridge='' group=''
+engine_pid='' bridge='' group='' engine_options=()
 
 # install COMMAND PACKAGE…: where COMMAND is missing, the first PACKAGE that this Debian has.
 install() {
@@ -54,7 +54,7 @@ choose_bridge() {
     # send to the one they remember is lost for seconds.
     net=$(free_net) && ip link add "$bridge" address "02:42:0a:$(printf %02x "$net"):00:01" type bridge &&
         ip address add "10.$net.0.1/16" dev "$bridge" && ip link set "$bridge" up &&
-        engine_options=(--bridge "$bridge" --default-address-pool "base=10.$((net + 1)).0.0/16,size=24")
+        engine_options+=(--bridge "$bridge" --default-address-pool "base=10.$((net + 1)).0.0/16,size=24")
 }
 
 # N, such that neither 10.N.0.0/16 nor its neighbour is in use.
@@ -67,13 +67,12 @@ free_net() {
     return 1
 }
 
-# All its containers are one group, which a loaded machine with cgroup v1 gives the time of one process: too little to be seen
-# at work.
+# All containers of the engine to be started are one group, which a loaded machine with cgroup v1 gives the time of one
+# process: too little to be seen at work. Benches compare without it.
 choose_group() {
-    [[ -w /sys/fs/cgroup/cpu ]] || return 0
-    group=/rouse-tests.$$
-    mkdir "/sys/fs/cgroup/cpu$group" && echo 4096 >"/sys/fs/cgroup/cpu$group/cpu.shares" &&
-        engine_options+=(--cgroup-parent "$group")
+    local own=/${work##*/}
+    mkdir "/sys/fs/cgroup/cpu$own" 2>/dev/null && echo 4096 >"/sys/fs/cgroup/cpu$own/cpu.shares" || return 0
+    group=$own engine_options+=(--cgroup-parent "$own")
 }
 
 # The images stay in the cache, unless another run uses it just now.
@@ -89,7 +88,7 @@ choose_data_root() {
 # Starts an engine, unless one is named.
 start_engine() {
     if [[ -z ${ROUSE_TEST_ENGINE-} ]]; then
-        choose_bridge && choose_group && choose_data_root || return
+        choose_bridge && choose_data_root || return
         dockerd --data-root "$data_root" --exec-root "$work/exec" -H "unix://$work/docker.sock" \
             -p "$work/docker.pid" "${engine_options[@]}" &>"$work/engine.log" 8>&- &
         engine_pid=$!

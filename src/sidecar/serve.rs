@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, MissedTickBehavior, Sleep, interval_at, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval, sleep, sleep_until};
 
 use super::questions::Questions;
 use super::yielding::Sleepers;
@@ -79,11 +79,6 @@ impl Service {
         self.news.get_or_insert_with(|| Instant::now() + SOON);
     }
 
-    /// Something is to be said before anything else happens.
-    fn is_news_now(&mut self) {
-        self.news = Some(Instant::now());
-    }
-
     /// The container is dead.
     pub(super) fn died(&self, found: Option<Box<Container>>) -> End {
         End::Died { found, by_hand: self.killed.is_some_and(|killed| killed.elapsed() < DYING) }
@@ -106,12 +101,12 @@ impl Sidecar {
             sleepers: Sleepers::default(),
             killed: None,
             uncertain_until: None,
-            news: Some(Instant::now()),
+            news: None,
         };
         // Whoever was in a hurry before has had an answer: what came in between has made it stay up.
         activity.hurry(None);
         room.sleepers().for_each(|sleeper| service.sleepers.add(sleeper, activity));
-        let mut period = interval_at(Instant::now() + STATUS_PERIOD, STATUS_PERIOD);
+        let mut period = interval(STATUS_PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if up.route.is_none() && room.is_waited_in() {
@@ -132,11 +127,11 @@ impl Sidecar {
                 // By force, while it was waited for.
                 room.sleepers().for_each(|sleeper| service.sleepers.add(sleeper, activity));
                 service.look();
-                service.is_news_now();
             }
-            if service.news.take_if(|due| *due <= Instant::now()).is_some() {
+            if up.route.is_some() && self.state.record().doing() == State::Waking {
                 // Whoever has just been let through has had no byte yet, and finds it awake.
                 self.show(up, activity, connections);
+                service.is_news();
             }
             let full = connections.len() >= self.settings.max_connections;
             let uncertain_until = service.uncertain_until;
@@ -180,7 +175,11 @@ impl Sidecar {
                     yield_now().await;
                     self.consider(up, activity, &mut service, room, watch, connections)
                 }
-                () = sleep_until(service.news.unwrap_or_else(Instant::now)), if service.news.is_some() => None,
+                () = sleep_until(service.news.unwrap_or_else(Instant::now)), if service.news.is_some() => {
+                    service.news = None;
+                    self.show(up, activity, connections);
+                    None
+                }
                 _ = period.tick() => {
                     self.show(up, activity, connections);
                     None

@@ -132,8 +132,12 @@ fn a_container_that_was_found_running_is_awake_as_soon_as_its_first_client_is_an
     container.start();
     host.start();
     host.event("web", "adopted");
-    // Past all that its helper has to say of the adoption.
+    // Past all that its helper has to say of the adoption, and to ask.
     host.never("web", "slept", Duration::from_secs(1));
+    until("the adoption's looks", || {
+        let looks = recorder.calls("GET /json");
+        (looks.len() == 2 && looks.iter().all(|look| look.answered.is_some())).then_some(())
+    });
     let (inspected, gate) = (AtomicUsize::new(0), Gate::shut());
     let behind = gate.clone();
     let second_waits = move || {
