@@ -67,9 +67,10 @@ free_net() {
     return 1
 }
 
-# All containers of the engine to be started are one group, which a loaded machine with cgroup v1 gives the time of one
-# process: too little to be seen at work. Benches compare without it.
+# All containers of an engine of its own are one group, which a loaded machine with cgroup v1 gives the time of one process: too
+# little to be seen at work. Benches compare without it.
 choose_group() {
+    [[ -z ${ROUSE_TEST_ENGINE-} ]] || return 0
     local own=/${work##*/}
     mkdir "/sys/fs/cgroup/cpu$own" 2>/dev/null && echo 4096 >"/sys/fs/cgroup/cpu$own/cpu.shares" || return 0
     group=$own engine_options+=(--cgroup-parent "$own")
