@@ -122,6 +122,17 @@ reloads_all_the_same() {
     is "$(on_host systemctl show -P Result rouse@fort.service)" success
 }
 
+# While a child of systemd clears away after a helper, it has the port open too, and the socket cannot be bound again.
+restarts_awake() {
+    fort_answers
+    is "$(on_host find /tmp /var/tmp -maxdepth 1 -name '*rouse@*')" ""
+    local _
+    for _ in {1..10}; do
+        on_host systemctl restart rouse@fort.socket
+        fort_answers
+    done
+}
+
 # The helper has a mount namespace of its own. The container goes down with the engine, and to learn of that the helper must
 # have reached the new socket.
 finds_an_engine_made_anew() {
@@ -263,6 +274,7 @@ security() {
     check "of what is not its own it can write to the engine's socket and to what systemd hears, and to nothing else" reaches_only_the_engine
     check "it can execute nothing but itself" executes_only_itself
     check "systemctl reload works in there" reloads_all_the_same
+    check "nothing is left to clear away when it ends: its socket can be restarted at any time" restarts_awake
     check "an engine that makes its socket anew is found in there" finds_an_engine_made_anew
     if filters_packets &>/dev/null; then
         check "the helper dials containers, and nothing outside the private networks" dials_private_addresses_only
