@@ -104,6 +104,10 @@ reaches_only_the_engine() {
     has "$found" /run/docker.sock
     has "$found" /run/rouse/fort.sock
     is "$(grep -vxE -f <(allowed) <<<"$found" || true)" ""
+    # What others leave there is nobody's business.
+    as_rouse ls /tmp /var/tmp >/dev/null
+    not as_rouse ls "/proc/$(fort_helper)/root/tmp"
+    not as_rouse ls "/proc/$(fort_helper)/root/var/tmp"
     # Outside the sandbox the same user finds more.
     has "$(as_rouse find /run /dev /tmp -writable 2>/dev/null)" /dev/shm
 }
@@ -124,9 +128,10 @@ reloads_all_the_same() {
 
 # While a child of systemd clears away after a helper, it has the port open too, and the socket cannot be bound again.
 restarts_awake() {
+    local left _
     fort_answers
-    is "$(on_host find /tmp /var/tmp -maxdepth 1 -name '*rouse@*')" ""
-    local _
+    left=$(on_host find /tmp /var/tmp -maxdepth 1 -name '*rouse@*')
+    is "$left" ""
     for _ in {1..10}; do
         on_host systemctl restart rouse@fort.socket
         fort_answers
@@ -274,7 +279,7 @@ security() {
     check "of what is not its own it can write to the engine's socket and to what systemd hears, and to nothing else" reaches_only_the_engine
     check "it can execute nothing but itself" executes_only_itself
     check "systemctl reload works in there" reloads_all_the_same
-    check "nothing is left to clear away when it ends: its socket can be restarted at any time" restarts_awake
+    check "nothing of a helper is left to clear away, and its socket restarts while it is awake" restarts_awake
     check "an engine that makes its socket anew is found in there" finds_an_engine_made_anew
     if filters_packets &>/dev/null; then
         check "the helper dials containers, and nothing outside the private networks" dials_private_addresses_only
