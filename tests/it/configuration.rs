@@ -19,7 +19,7 @@ fn one_bad_sidecar_leaves_the_others_working() {
     assert!(is_reset(&host.connect("bad").try_ask("echo nobody").unwrap_err()));
     host.event("bad", "config-rejected");
     // The file begins with the two lines of [helper].
-    host.wait("the place of the error", |facts| facts.text().contains("rouse.toml:5:1: ").then_some(()));
+    host.says("rouse.toml:5:1: ");
     assert!(host.look(|facts| facts.text()).contains("prot"));
     assert_eq!(host.connect("web").ask("echo still works"), "still works");
     host.event("web", "slept");
@@ -120,7 +120,7 @@ fn a_requirement_that_cannot_be_met_is_told_with_its_place() {
         let config = format!("[sidecar.web]\ncontainer = \"x\"\n{keys}\n");
         let host = Plan::raw(&config).socket("web", Kind::Tcp4).boot();
         host.event("web", "config-rejected");
-        host.wait(place, |facts| facts.text().contains(place).then_some(()));
+        host.says(place);
     }
 }
 
@@ -146,7 +146,7 @@ fn a_reload_with_an_error_in_one_table_changes_the_others_and_leaves_that_one_as
     assert!(file != changed && changed != broken);
     fs::write(&host.config_path, broken).unwrap();
     kill(Pid::from_raw(host.pid()), SIGHUP).unwrap();
-    host.wait("the error", |facts| facts.text().contains("10 eons").then_some(()));
+    host.says("10 eons");
     assert_eq!(host.connect("web").ask("echo two"), "two");
     let slept = |number| move |facts: &Facts| facts.events("web", "slept").get(number).cloned();
     let again = host.wait_for(Duration::from_millis(1500), slept(1));

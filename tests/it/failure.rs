@@ -103,7 +103,7 @@ fn a_container_that_ends_three_times_in_one_wake_is_in_a_crash_loop_and_named_so
     // Podman tries again at once, and tells how a run has ended only until the next one.
     let ending = if is_podman() && line.contains("it runs again") { "for the moment" } else { "exit code 3" };
     assert!(line.contains("over and over") && line.contains(ending), "{line:?}");
-    host.wait("its last words", |facts| facts.text().contains("no model yet").then_some(()));
+    host.says("no model yet");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_failure_is_told_with_the_last_words_of_that_run_alone() {
         assert_eq!(host.connect("web").end(), End::Reset);
         (host.count("web", "wake-failed") == 2).then_some(())
     });
-    host.wait("the second run's words", |facts| facts.text().contains("words 1").then_some(()));
+    host.says("words 1");
     assert_eq!(
         host.look(|facts| facts.text()).matches("words 0").count(),
         1,

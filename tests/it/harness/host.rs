@@ -69,6 +69,12 @@ impl Host {
         self.record.wait(what, find)
     }
 
+    /// Waits for `words` in the journal: what a helper has said reaches it after the answers of its clients, at times.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        self.wait(&format!("{words:?} in the journal"), |facts| facts.text().contains(words).then_some(()));
+    }
+
     /// Waits at most `limit`, for what should not happen.
     pub fn wait_for<T>(&self, limit: Duration, find: impl FnMut(&Facts) -> Option<T>) -> Option<T> {
         self.record.wait_for(limit, find)

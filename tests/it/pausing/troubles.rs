@@ -84,7 +84,7 @@ fn a_pause_that_the_engine_refuses_disturbs_nobody_and_sleep_comes_all_the_same(
         until("a refusal", || scene.recorder.calls("POST /pause").get(number)?.answered.map(drop));
     };
     answered(0);
-    scene.host.wait("a word about it", |facts| facts.text().contains("cannot freeze it here").then_some(()));
+    scene.host.says("cannot freeze it here");
     assert_eq!(quiet.ask("echo undisturbed"), "undisturbed");
     let used = scene.host.now();
     assert_eq!(scene.recorded_state(), "awake");
