@@ -74,9 +74,7 @@ fn a_container_removed_while_it_serves_can_be_made_again() {
     web.remove();
     assert_ne!(client.end(), End::Open);
     assert_eq!(host.connect("web").end(), End::Reset);
-    until("a word on what is missing", || {
-        host.look(|facts| facts.text().contains(NO_CONTAINER.text())).then_some(())
-    });
+    host.says(NO_CONTAINER.text());
     web.create();
     host.served_again("web");
 }
